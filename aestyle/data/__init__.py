@@ -1,0 +1,1 @@
+"""Images in: sources, transforms, the datamodule and its resumable sampler."""

@@ -1,0 +1,163 @@
+"""One data module for every data set: a source of pictures, a split and a preparation."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from aestyle.data.keyed import keyed_bits
+from aestyle.data.pictures import ImageSet, Pictures
+from aestyle.data.sampler import InfiniteBatchSampler
+from aestyle.data.sources import ImageSource
+from aestyle.data.splits import SPLITS, Split
+from aestyle.data.transforms import Preparation, to_float
+from aestyle.errors import UserError
+
+CACHE_BYTES = 512 * 2**20
+"""With ``cache="auto"``, data sets up to this size are kept in memory."""
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Pictures for training as an endless keyed stream, and for evaluation in a fixed order.
+
+    Training starts where the method's ``images_seen`` stands and draws ``batches_per_iteration`` sub-batches an
+    iteration. Which picture comes, and whether it is mirrored, follows from the seed and the position in the stream,
+    whatever the number of workers, ranks and restarts. Needs ``Trainer(use_distributed_sampler=False)``.
+
+    Args:
+        name: Name of the data set.
+        source: The pictures.
+        split: What is for training, validation and test.
+        resolution: Height and width of the images in pixels.
+        channels: 1 for grey, 3 for RGB.
+        batch_size: Images a sub-batch over all ranks.
+        seed: Seed of the run.
+        flip: Whether half of the training images are mirrored left to right.
+        crop: One of ``aestyle.data.transforms.CROPS``.
+        filter: One of ``aestyle.data.transforms.FILTERS``.
+        num_workers: Processes that load training images; 0 loads in this process.
+        cache: Whether decoded images stay in memory; ``auto`` keeps up to 512 MB.
+
+    Raises:
+        UserError: If an option has no such value.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: ImageSource,
+        split: Split,
+        resolution: int,
+        channels: int,
+        batch_size: int,
+        seed: int,
+        flip: bool = True,
+        crop: str = "center",
+        filter: str = "lanczos",
+        num_workers: int = 0,
+        cache: bool | Literal["auto"] = "auto",
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.source = source
+        self.split = split
+        self.resolution = resolution
+        self.channels = channels
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self.num_workers = num_workers
+        self.cache = cache
+        self._pictures = Pictures(source, Preparation(resolution, channels, crop, filter))
+        self._splits: dict[str, list[int]] = {}
+
+    def setup(self, stage: str = "fit") -> None:
+        """Split the pictures and, if they fit, decode them into memory; does nothing the second time.
+
+        Raises:
+            UserError: If nothing is left to train on, or pictures cannot be used (one line for all of them).
+        """
+        if self._splits:
+            return
+        splits = self.split(self.source)
+        if not splits["train"]:
+            raise UserError(f"dataset {self.name}: nothing is left to train on; hold out less with dataset.split")
+        fits = self._pictures.num_bytes <= CACHE_BYTES
+        if fits if self.cache == "auto" else self.cache:
+            self._pictures.cache(progress=self.trainer is None or self.trainer.is_global_zero)
+        self._splits = splits
+
+    def images(self, split: str) -> ImageSet:
+        """The pictures of a split, in a fixed order and never mirrored.
+
+        Args:
+            split: One of ``train``, ``val``, ``test``.
+
+        Raises:
+            UserError: If there is no such split, or it is empty.
+        """
+        if split not in SPLITS:
+            raise UserError(f"split={split}: choose one of {', '.join(SPLITS)}")
+        self.setup()
+        if not self._splits[split]:
+            raise UserError(
+                f"dataset {self.name}: its {split} split is empty; "
+                f"use split=train or dataset.split.{split}={self.split.example}"
+            )
+        return ImageSet(self._pictures, self._splits[split])
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The endless stream from the method's ``images_seen`` on; batches are ``{"image": uint8 (n, C, R, R)}``."""
+        trainer = cast(pl.Trainer, self.trainer)
+        method = cast(Any, trainer.lightning_module)
+        sampler = InfiniteBatchSampler(
+            num_images=len(self._splits["train"]),
+            batch_size=self.batch_size,
+            repeats=int(method.batches_per_iteration),
+            seed=self.seed,
+            start_image=int(method.images_seen),
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        return _Loader(
+            _TrainImages(self.images("train"), self.seed, self.flip),
+            batch_sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # Its own generator: a loader without one draws from the global one when it starts.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        """On the device, uint8 images become float32 in [-1, 1]."""
+        return {**batch, "image": to_float(batch["image"])}
+
+
+class _TrainImages(Dataset[dict[str, Tensor]]):
+    """Training images by (position in the stream, number in the set), mirrored by a coin keyed by the position."""
+
+    def __init__(self, images: ImageSet, seed: int, flip: bool) -> None:
+        self._images = images
+        self._seed = seed
+        self._flip = flip
+
+    def __getitem__(self, drawn: tuple[int, int]) -> dict[str, Tensor]:
+        position, index = drawn
+        image = self._images.batch([index])[0]
+        mirrored = self._flip and keyed_bits(self._seed, "flip", position) & 1
+        return {"image": image.flip(-1) if mirrored else image}
+
+
+class _Loader(DataLoader[dict[str, Tensor]]):
+    """A loader whose workers report a broken picture in one line, as the process itself does."""
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            # A worker hands over the whole traceback as the message; its last line is the message that was meant.
+            raise UserError(str(error).strip().splitlines()[-1].split("UserError: ")[-1]) from None

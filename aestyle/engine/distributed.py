@@ -1,0 +1,90 @@
+"""Several processes: a strategy that wraps nothing, and the few reductions that phases need."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor
+
+
+def world_size() -> int:
+    """Number of processes; 1 outside of distributed training."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Index of this process; 0 outside of distributed training."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+class _AllReduceSum(torch.autograd.Function):
+    """Sum over processes whose gradient is summed over processes too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: ARG004
+        grad = grads[0].clone()
+        dist.all_reduce(grad)
+        return grad
+
+
+def sum_over_ranks(x: Tensor) -> Tensor:
+    """Sum of ``x`` over all processes, differentiable (every process must take part in the backward pass too)."""
+    return _AllReduceSum.apply(x) if world_size() > 1 else x
+
+
+@torch.no_grad()
+def average_over_ranks(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Each tensor averaged over all processes, in one collective; the same bits on every rank."""
+    if world_size() == 1:
+        return list(tensors)
+    flat = torch.cat([t.detach().flatten() for t in tensors])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    return [part.view(t.shape) for part, t in zip(flat.split([t.numel() for t in tensors]), tensors, strict=True)]
+
+
+def _from_rank_0(tensor: Tensor) -> Tensor:
+    """Rank 0's values of a tensor of the same shape on every rank, in plain layout (gloo takes no other)."""
+    received = tensor.detach().clone(memory_format=torch.contiguous_format)
+    dist.broadcast(received, src=0)
+    return received
+
+
+class PhaseDDP(DDPStrategy):
+    """Data-parallel training that broadcasts once and wraps nothing.
+
+    ``DistributedDataParallel`` reduces every gradient of the module in each backward pass; a method with several
+    optimizers runs several backward passes, each for some networks only. Here the optimizer-step helper reduces just
+    the gradients of its phase, in one collective.
+    """
+
+    def configure_ddp(self) -> None:
+        """Gives every process rank 0's parameters and buffers."""
+        assert self.model is not None
+        for tensor in [*self.model.parameters(), *self.model.buffers()]:
+            tensor.data.copy_(_from_rank_0(tensor))
+
+
+def check_replicas(module: torch.nn.Module) -> None:
+    """Raises if any parameter or buffer differs between processes.
+
+    Raises:
+        RuntimeError: names the first tensor that differs.
+    """
+    if world_size() == 1:
+        return
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        reference = _from_rank_0(tensor)
+        same = torch.equal(tensor.detach().nan_to_num(), reference.nan_to_num())
+        differs = torch.tensor(float(not same), device=tensor.device)
+        dist.all_reduce(differs)
+        if differs > 0:
+            raise RuntimeError(f"replicas have drifted apart: {name} differs between processes")

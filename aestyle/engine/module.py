@@ -1,0 +1,218 @@
+"""The base of every method: runs its phases, keeps the clock, averages weights, saves and restores all of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from aestyle.engine.distributed import average_over_ranks, rank, world_size
+from aestyle.engine.draws import Draws, KeyedDraws
+from aestyle.engine.ema import EmaSettings, frozen_copy, update_ema
+from aestyle.engine.phases import Lazy, Phase, Step, adam, only_trainable
+from aestyle.errors import TrainingAborted, UserError
+
+SCHEMA = 1
+"""Version of what a checkpoint holds under the key ``aestyle``."""
+
+
+class PhasedModule(pl.LightningModule):
+    """Trains networks by phases.
+
+    A subclass sets its networks as attributes named in ``network_names``, says which of them are averaged
+    (:meth:`average`) and which optimizer steps which (``optimizer_groups``), and lists its phases.
+
+    Args:
+        seed: keys every draw of the training.
+        lr: Adam's learning rate.
+        betas: Adam's decay rates per iteration.
+        ema: how fast averaged weights follow.
+        max_grad_norm: clips the gradient norm of each step; None does not.
+        max_bad_steps: this many steps in a row with non-finite gradients abort the training.
+    """
+
+    network_names: tuple[str, ...] = ()
+    batches_per_iteration: int = 1
+
+    def __init__(
+        self,
+        seed: int = 0,
+        lr: float = 0.002,
+        betas: tuple[float, float] = (0.0, 0.99),
+        ema: EmaSettings | None = None,
+        max_grad_norm: float | None = None,
+        max_bad_steps: int = 20,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.seed = seed
+        self.lr = lr
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.ema_settings = ema or EmaSettings()
+        self.max_grad_norm = max_grad_norm
+        self.max_bad_steps = max_bad_steps
+        self.ema = nn.ModuleDict()
+        self.config_yaml = ""
+        """The run's configuration, carried into every checkpoint."""
+        self.images_seen = 0
+        self.batches_seen = 0
+        self.bad_steps = 0
+        self.bad_steps_in_a_row = 0
+        self.batch_stats: dict[str, float] = {}
+        """What the last iteration recorded, averaged over repetitions and ranks."""
+        self._recorded: dict[str, list[Tensor]] = {}
+
+    # -- what a method says ------------------------------------------------------------------------------------------
+
+    def phases(self) -> Sequence[Phase]:
+        """The phases of one iteration, in order."""
+        raise NotImplementedError
+
+    def optimizer_groups(self) -> Mapping[str, tuple[tuple[str, ...], Lazy | None]]:
+        """For each optimizer its networks and the lazy regulariser that gives it additional steps."""
+        raise NotImplementedError
+
+    # -- networks, averaged networks, optimizers ---------------------------------------------------------------------
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The trained networks by name."""
+        return {name: getattr(self, name) for name in self.network_names if hasattr(self, name)}
+
+    def average(self, *names: str) -> None:
+        """Keeps averaged copies of these networks in ``self.ema``; a subclass calls it once they are set."""
+        self.ema.update({name: frozen_copy(self.networks[name]) for name in names})
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One Adam for each group of networks."""
+        return [
+            adam([p for name in names for p in self.networks[name].parameters()], self.lr, self.betas, lazy=lazy)
+            for names, lazy in self.optimizer_groups().values()
+        ]
+
+    def _optimizers_of(self, phase: Phase) -> list[Any]:
+        optimizers = self.optimizers()
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        groups = self.optimizer_groups().values()
+        return [o for o, (names, _) in zip(optimizers, groups, strict=True) if set(names) & set(phase.networks)]
+
+    # -- one iteration -----------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+        """Runs every phase that is due, then moves the clock and the averaged weights.
+
+        Args:
+            batch: ``image``: (repeats * N, C, H, W) in [-1, 1], one sub-batch after the other.
+            batch_idx: Lightning's counter, not used.
+        """
+        sub_batches = batch["image"].to(self.dtype).chunk(self.batches_per_iteration)
+        self._recorded = {}
+        for phase in self.phases():
+            if self.batches_seen % phase.every == 0:
+                for repeat in range(phase.repeat):
+                    self.run_phase(phase, Step(sub_batches[repeat], self.draws(phase.name, repeat, sub_batches[0])))
+        batch_size = len(sub_batches[0]) * world_size()
+        self.images_seen += batch_size
+        self.batches_seen += 1
+        decay = self.ema_settings.decay(batch_size, self.images_seen)
+        for name, averaged in self.ema.items():
+            update_ema(averaged, self.networks[name], decay)
+        self.batch_stats = self._reduce_recorded()
+
+    def draws(self, phase: str, repeat: int, images: Tensor) -> Draws:
+        """Random numbers keyed to one phase and repetition of the current iteration.
+
+        Args:
+            phase: name of the phase.
+            repeat: repetition inside the iteration.
+            images: this rank's images; rank r holds every ``world_size``-th sample of the global batch from r on.
+        """
+        offsets = rank() + world_size() * torch.arange(len(images), device=images.device)
+        return KeyedDraws(self.seed, phase, repeat, self.images_seen + offsets, self.images_seen, images.dtype)
+
+    def run_phase(self, phase: Phase, step: Step) -> None:
+        """The one place where weights change: loss, backward, reduce, check, clip, step, restore."""
+        optimizers = self._optimizers_of(phase)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        with only_trainable(self.networks, phase.networks):
+            self.manual_backward(phase.loss(step))
+        parameters = [p for name in phase.networks for p in self.networks[name].parameters() if p.grad is not None]
+        norm = self._reduce_gradients(parameters)
+        if self._is_finite(phase, norm):
+            if self.max_grad_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
+            for optimizer in optimizers:
+                optimizer.step()
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def _reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> Tensor:
+        """Averages gradients over ranks, before anyone looks at them, so that all ranks decide alike."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if world_size() > 1:
+            torch._foreach_copy_(gradients, average_over_ranks(gradients))
+        return torch.nn.utils.get_total_norm(gradients)
+
+    def _is_finite(self, phase: Phase, norm: Tensor) -> bool:
+        """Whether a step may be taken; counts those that may not, and gives up after too many in a row."""
+        if torch.isfinite(norm):
+            self.bad_steps_in_a_row = 0
+            self.record(f"grad_norm/{phase.name}", norm)
+            return True
+        self.bad_steps += 1
+        self.bad_steps_in_a_row += 1
+        if self.bad_steps_in_a_row >= self.max_bad_steps:
+            raise TrainingAborted(
+                f"training aborted at {self.images_seen / 1000:.3f} kimg: the gradients of phase {phase.name} were not "
+                f"finite {self.bad_steps_in_a_row} times in a row; restart from the last checkpoint with a lower "
+                "method.lr or a method.max_grad_norm"
+            )
+        return False
+
+    # -- statistics --------------------------------------------------------------------------------------------------
+
+    def record(self, name: str, value: Tensor) -> None:
+        """Keeps a scalar of this iteration; several of one name are averaged, also over ranks."""
+        self._recorded.setdefault(name, []).append(value.detach().float().mean())
+
+    def _reduce_recorded(self) -> dict[str, float]:
+        names = sorted(self._recorded)
+        if not names:
+            return {}
+        means = torch.stack([torch.stack(self._recorded[name]).mean() for name in names])
+        values = average_over_ranks([means])[0].tolist()
+        stats = dict(zip(names, values, strict=True))
+        return {**stats, "health/bad_steps": float(self.bad_steps)}
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the counters and the configuration, as plain values."""
+        checkpoint["aestyle"] = {
+            "schema": SCHEMA,
+            "method": type(self).__name__,
+            "config": self.config_yaml,
+            "images_seen": self.images_seen,
+            "batches_seen": self.batches_seen,
+            "bad_steps": self.bad_steps,
+            "bad_steps_in_a_row": self.bad_steps_in_a_row,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores the counters.
+
+        Raises:
+            UserError: the checkpoint is of another method or of a newer version.
+        """
+        state = checkpoint.get("aestyle", {})
+        if state.get("method") != type(self).__name__ or state.get("schema", 0) > SCHEMA:
+            raise UserError(
+                f"the checkpoint is of {state.get('method', 'another program')} (schema {state.get('schema', '?')}), "
+                f"not of {type(self).__name__} (schema {SCHEMA}): give the checkpoint or run folder of that method"
+            )
+        self.images_seen = state["images_seen"]
+        self.batches_seen = state["batches_seen"]
+        self.bad_steps = state["bad_steps"]
+        self.bad_steps_in_a_row = state["bad_steps_in_a_row"]

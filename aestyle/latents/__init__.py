@@ -1,0 +1,1 @@
+"""Work in latent space, for any model: spaces, priors, projections."""

@@ -1,0 +1,44 @@
+"""Latent spaces: what a code of a model looks like, without ever guessing it from a tensor's rank."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from aestyle.errors import UserError
+
+
+@dataclass(frozen=True)
+class Space:
+    """One latent space of a model.
+
+    Args:
+        name: ``z``, ``w`` or ``w_plus``.
+        shape: shape of one code, without the batch.
+        per_layer: whether a code has one part per layer along its first dimension, so that layers can be mixed.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    per_layer: bool = False
+
+    def check(self, code: Tensor) -> Tensor:
+        """Gives back ``code`` if it is a batch of codes of this space.
+
+        Raises:
+            UserError: its shape is another one.
+        """
+        if tuple(code.shape[1:]) != self.shape:
+            expected = ", ".join(map(str, ("N", *self.shape)))
+            raise UserError(f"a code of space {self.name} has the shape ({expected}), not {tuple(code.shape)}")
+        return code
+
+
+def get_space(spaces: dict[str, Space], name: str) -> Space:
+    """The space of this name.
+
+    Raises:
+        UserError: the model has no such space.
+    """
+    if name not in spaces:
+        raise UserError(f"space={name!r} is none of this model's spaces: {', '.join(spaces)}")
+    return spaces[name]

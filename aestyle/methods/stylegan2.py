@@ -1,0 +1,235 @@
+"""StyleGAN2 (Karras et al., 2020): the backbone and the baseline of AE-StyleGAN."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from aestyle.engine.distributed import rank, sum_over_ranks, world_size
+from aestyle.engine.draws import Draws, sample_normal
+from aestyle.engine.module import PhasedModule
+from aestyle.engine.phases import Lazy, Phase, Step
+from aestyle.errors import UserError
+from aestyle.latents.spaces import Space, get_space
+from aestyle.losses.adversarial import discriminator_loss, generator_loss
+from aestyle.losses.regularizers import path_lengths, r1_penalty, running_mean
+from aestyle.nets.discriminator import Discriminator
+from aestyle.nets.generator import Mapping as MappingNetwork
+from aestyle.nets.generator import Synthesis, mix_styles, style_per_layer, truncate
+
+
+class StyleGAN2(PhasedModule):
+    """StyleGAN2: D, lazy R1, G, lazy path length, in this order.
+
+    Args:
+        mapping: mapping network F.
+        synthesis: synthesis network G.
+        discriminator: discriminator D.
+        r1: gamma and interval of R1 (reference: 10 every 16); None leaves it out.
+        path_length: weight and interval of the path-length regulariser (reference: 2 every 4); None leaves it out.
+        path_decay: step of the running mean of path lengths.
+        style_mixing: probability that a batch is drawn with two codes per image.
+        saturating: G minimises Equation 1 to the letter instead of the non-saturating loss.
+        **kwargs: see :class:`~aestyle.engine.module.PhasedModule`.
+    """
+
+    network_names: tuple[str, ...] = ("mapping", "synthesis", "discriminator")
+    path_mean: Tensor
+
+    def __init__(
+        self,
+        mapping: MappingNetwork,
+        synthesis: Synthesis,
+        discriminator: Discriminator,
+        r1: Lazy | None = None,
+        path_length: Lazy | None = None,
+        path_decay: float = 0.01,
+        style_mixing: float = 0.9,
+        saturating: bool = False,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.mapping = mapping
+        self.synthesis = synthesis
+        self.discriminator = discriminator
+        self.r1 = r1
+        self.path_length = path_length
+        self.path_decay = path_decay
+        self.style_mixing = style_mixing
+        self.saturating = saturating
+        self.register_buffer("path_mean", torch.zeros(()))
+        self.average("mapping", "synthesis")
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def phases(self) -> Sequence[Phase]:
+        """One iteration of StyleGAN2."""
+        return [*self.discriminator_phases(), *self.generator_phases()]
+
+    def discriminator_phases(self) -> list[Phase]:
+        """D and its lazy R1."""
+        phases = [Phase("D", ("discriminator",), self.discriminator_loss)]
+        if self.r1:
+            phases.append(Phase("D_r1", ("discriminator",), self.r1_loss, every=self.r1.every))
+        return phases
+
+    def generator_phases(self) -> list[Phase]:
+        """F and G and their lazy path-length regulariser."""
+        phases = [Phase("G", ("mapping", "synthesis"), self.generator_loss)]
+        if self.path_length:
+            phases.append(
+                Phase("G_path", ("mapping", "synthesis"), self.path_length_loss, every=self.path_length.every)
+            )
+        return phases
+
+    def optimizer_groups(self) -> Mapping[str, tuple[tuple[str, ...], Lazy | None]]:
+        """G's one Adam holds F and G."""
+        return {"G": (("mapping", "synthesis"), self.path_length), "D": (("discriminator",), self.r1)}
+
+    def discriminator_loss(self, step: Step) -> Tensor:
+        """Equation 1 for D: real images against samples."""
+        fake = self.discriminator(self.generate(len(step.real), step.draws))
+        real = self.discriminator(step.real)
+        self.record_scores(real=real, fake=fake)
+        loss = discriminator_loss(real, fake)
+        self.record("loss/D", loss)
+        return loss
+
+    def r1_loss(self, step: Step) -> Tensor:
+        """Lazy R1: ``gamma / 2 * every * E |grad D(x)|^2``."""
+        assert self.r1 is not None
+        penalty = r1_penalty(self.discriminator, step.real)
+        self.record("loss/r1", penalty)
+        return self.r1.lazy_weight / 2 * penalty
+
+    def generator_loss(self, step: Step) -> Tensor:
+        """Equation 1 for F and G, non-saturating by default."""
+        loss = generator_loss(self.discriminator(self.generate(len(step.real), step.draws)), self.saturating)
+        self.record("loss/G", loss)
+        return loss
+
+    def path_length_loss(self, step: Step) -> Tensor:
+        """Lazy path length on half the batch, around a running mean over all ranks.
+
+        As in the reference, the new running mean enters the penalty with its gradient and is stored without.
+        """
+        assert self.path_length is not None
+        total = max(1, len(step.real) * world_size() // 2)
+        count = -(-(total - rank()) // world_size())  # samples of the global half batch that lie on this rank
+        ws = self.styles(count, step.draws)
+        images = self.synthesis(ws, self.noise(count, step.draws))
+        direction = step.draws.normal("path_direction", images.shape[1:], count)
+        lengths = path_lengths(images, ws, direction)
+        mean = running_mean(sum_over_ranks(lengths.sum()) / total, self.path_mean, self.path_decay)
+        self.path_mean = mean.detach()
+        penalty = (lengths - mean).square().sum() * world_size() / total
+        self.record("loss/path", penalty)
+        self.record("health/path_length", mean)
+        return self.path_length.lazy_weight * penalty
+
+    def generate(self, count: int, draws: Draws) -> Tensor:
+        """Samples G(F(z)) with style mixing and fresh noise: (count, C, R, R)."""
+        return self.synthesis(self.styles(count, draws), self.noise(count, draws))
+
+    def styles(self, count: int, draws: Draws) -> Tensor:
+        """Styles (count, num_ws, style_dim) of prior codes; one coin and one crossover for the whole batch."""
+        num_ws, shape = self.synthesis.num_ws, (self.synthesis.style_dim,)
+        ws = style_per_layer(self.mapping(draws.normal("z", shape, count)), num_ws)
+        if draws.uniform("mix") < self.style_mixing:
+            second = style_per_layer(self.mapping(draws.normal("z2", shape, count)), num_ws)
+            ws = mix_styles(ws, second, 1 + int(draws.uniform("crossover") * (num_ws - 1)))
+        return ws
+
+    def noise(self, count: int, draws: Draws) -> list[Tensor]:
+        """Fresh noise for every layer, (count, 1, h, w) each, cut from one draw per image."""
+        shapes = self.synthesis.noise_shapes
+        if not shapes:
+            return []
+        sizes = [h * w for _, h, w in shapes]
+        flat = draws.normal("noise", (sum(sizes),), count)
+        return [part.view(count, *shape) for part, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)]
+
+    def record_scores(self, **logits: Tensor) -> None:
+        """Mean logits, and the share of real images that D takes for real: where ADA's heuristic looks."""
+        for name, value in logits.items():
+            self.record(f"score/{name}", value)
+        self.record("health/real_sign", logits["real"].sign())
+
+    # -- the trained model from outside ------------------------------------------------------------------------------
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the images, in pixels."""
+        return self.synthesis.resolution
+
+    @property
+    def channels(self) -> int:
+        """1 for grey pictures, 3 for RGB."""
+        return self.synthesis.to_rgbs[0].weight.shape[0]  # type: ignore[index,union-attr,return-value]
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """The latent spaces that :meth:`decode` takes."""
+        num_ws, dim = self.synthesis.num_ws, self.synthesis.style_dim
+        return {
+            "z": Space("z", (dim,)),
+            "w": Space("w", (dim,)),
+            "w_plus": Space("w_plus", (num_ws, dim), per_layer=True),
+        }
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Not there without an encoder.
+
+        Raises:
+            UserError: always, until inversion exists.
+        """
+        raise UserError(f"{type(self).__name__} has no encoder, and inversion is not built yet: use method=joint_ae")
+
+    def decode(self, code: Tensor, space: str | None = None) -> Tensor:
+        """Codes to images with averaged networks and constant noise.
+
+        Args:
+            code: a batch of codes.
+            space: ``z``, ``w`` or ``w_plus``; the default is ``w``.
+
+        Returns:
+            Images (N, channels, resolution, resolution), not clamped.
+
+        Raises:
+            UserError: unknown space, or a code that is not of it.
+        """
+        space = space or self.code_space
+        get_space(self.spaces, space).check(code)
+        if space == "z":
+            code = self.ema["mapping"](code)
+        if space != "w_plus":
+            code = style_per_layer(code, self.synthesis.num_ws)
+        return self.ema["synthesis"](code)
+
+    @property
+    def code_space(self) -> str:
+        """The space that :meth:`encode` answers in and :meth:`decode` takes by default."""
+        return "w"
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int = 0, truncation: float = 1.0) -> Tensor:
+        """Images from the prior, with averaged networks and constant noise.
+
+        Args:
+            n: number of images; the first ones do not depend on it.
+            seed: keys the codes.
+            truncation: psi; below 1 pulls styles toward their mean.
+
+        Returns:
+            Images (n, channels, resolution, resolution), not clamped.
+        """
+        w = self.ema["mapping"](sample_normal(seed, "z", n, (self.synthesis.style_dim,), self.device).to(self.dtype))
+        if truncation < 1:
+            w = truncate(w, self.mean_style(), truncation)
+        return self.decode(w, "w")
+
+    @torch.no_grad()
+    def mean_style(self, n: int = 4096) -> Tensor:
+        """The mean of F(z) over ``n`` prior codes: (1, style_dim)."""
+        z = sample_normal(0, "mean_style", n, (self.synthesis.style_dim,), self.device).to(self.dtype)
+        return self.ema["mapping"](z).mean(dim=0, keepdim=True)

@@ -1,0 +1,1 @@
+"""Networks and layers: plain ``nn.Module``s and tensor functions."""

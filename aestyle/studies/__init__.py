@@ -1,0 +1,1 @@
+"""What is done with trained models and many runs: loading, evaluation, reports."""
