@@ -35,8 +35,8 @@ def main(cfg: DictConfig) -> None:
         console=console,
     )
     path = append_records(records, info.run_dir)
-    console.print(table(records, title=f"{info.checkpoint} after {info.kimg:g} kimg"))
-    console.print(f"added to {path}")
+    console.print(table(records, title=f"after {info.kimg:g} kimg"))
+    print(f"{info.checkpoint}: added to {path}")
 
 
 if __name__ == "__main__":

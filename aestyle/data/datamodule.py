@@ -90,6 +90,11 @@ class ImageDataModule(pl.LightningDataModule):
             self._pictures.cache(progress=self.trainer is None or self.trainer.is_global_zero)
         self._splits = splits
 
+    def has(self, split: str) -> bool:
+        """Whether ``split`` holds any pictures."""
+        self.setup()
+        return bool(self._splits[split])
+
     def images(self, split: str) -> ImageSet:
         """The pictures of a split, in a fixed order and never mirrored.
 

@@ -24,6 +24,7 @@ class PhasedModule(pl.LightningModule):
     (:meth:`average`) and which optimizer steps which (``optimizer_groups``), and lists its phases.
 
     Args:
+        name: the method's name, for messages, run folders and checkpoints.
         seed: keys every draw of the training.
         lr: Adam's learning rate.
         betas: Adam's decay rates per iteration.
@@ -33,10 +34,12 @@ class PhasedModule(pl.LightningModule):
     """
 
     network_names: tuple[str, ...] = ()
+    has_encoder: bool = False
     batches_per_iteration: int = 1
 
     def __init__(
         self,
+        name: str = "method",
         seed: int = 0,
         lr: float = 0.002,
         betas: tuple[float, float] = (0.0, 0.99),
@@ -46,6 +49,7 @@ class PhasedModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.name = name
         self.seed = seed
         self.lr = lr
         self.betas = (float(betas[0]), float(betas[1]))
@@ -67,6 +71,22 @@ class PhasedModule(pl.LightningModule):
 
     def phases(self) -> Sequence[Phase]:
         """The phases of one iteration, in order."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes of images; see :class:`aestyle.protocol.Autoencoder`."""
+        raise NotImplementedError
+
+    def decode(self, code: Tensor, space: str | None = None) -> Tensor:
+        """Images of codes; see :class:`aestyle.protocol.Autoencoder`."""
+        raise NotImplementedError
+
+    def prior(self, n: int, seed: int = 0) -> Tensor:
+        """Codes of :meth:`sample`, in space ``z``."""
+        raise NotImplementedError
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        """Images of the prior; see :class:`aestyle.protocol.Autoencoder`."""
         raise NotImplementedError
 
     def optimizer_groups(self) -> Mapping[str, tuple[tuple[str, ...], Lazy | None]]:
@@ -192,7 +212,7 @@ class PhasedModule(pl.LightningModule):
         """Adds the counters and the configuration, as plain values."""
         checkpoint["aestyle"] = {
             "schema": SCHEMA,
-            "method": type(self).__name__,
+            "method": self.name,
             "config": self.config_yaml,
             "images_seen": self.images_seen,
             "batches_seen": self.batches_seen,
@@ -207,10 +227,10 @@ class PhasedModule(pl.LightningModule):
             UserError: the checkpoint is of another method or of a newer version.
         """
         state = checkpoint.get("aestyle", {})
-        if state.get("method") != type(self).__name__ or state.get("schema", 0) > SCHEMA:
+        if state.get("method") != self.name or state.get("schema", 0) > SCHEMA:
             raise UserError(
                 f"the checkpoint is of {state.get('method', 'another program')} (schema {state.get('schema', '?')}), "
-                f"not of {type(self).__name__} (schema {SCHEMA}): give the checkpoint or run folder of that method"
+                f"not of {self.name} (schema {SCHEMA}): give a checkpoint or run folder of this method"
             )
         self.images_seen = state["images_seen"]
         self.batches_seen = state["batches_seen"]

@@ -75,6 +75,7 @@ class JointAE(StyleGAN2):
     """
 
     network_names = ("mapping", "synthesis", "discriminator", "encoder")
+    has_encoder = True
 
     def __init__(
         self,

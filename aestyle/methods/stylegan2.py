@@ -223,10 +223,14 @@ class StyleGAN2(PhasedModule):
         Returns:
             Images (n, channels, resolution, resolution), not clamped.
         """
-        w = self.ema["mapping"](sample_normal(seed, "z", n, (self.synthesis.style_dim,), self.device).to(self.dtype))
+        w = self.ema["mapping"](self.prior(n, seed))
         if truncation < 1:
             w = truncate(w, self.mean_style(), truncation)
         return self.decode(w, "w")
+
+    def prior(self, n: int, seed: int = 0) -> Tensor:
+        """Codes of :meth:`sample`: N(0, 1) (n, style_dim) in space ``z``; the first ones do not depend on ``n``."""
+        return sample_normal(seed, "z", n, (self.synthesis.style_dim,), self.device).to(self.dtype)
 
     @torch.no_grad()
     def mean_style(self, n: int = 4096) -> Tensor:

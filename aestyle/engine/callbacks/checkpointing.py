@@ -1,0 +1,72 @@
+"""When checkpoints are written, when training ends, and what a signal does."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+
+from aestyle.engine.callbacks import Cadence, method_of
+from aestyle.engine.checkpoint import LAST
+from aestyle.engine.distributed import check_replicas, world_size
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class Checkpoints(pl.Callback):
+    """Ends the training at its budget; saves ``checkpoints/last.ckpt`` regularly, at the end, and on a signal.
+
+    SIGTERM, SIGUSR1 and Ctrl-C, sent to any rank, let the running iteration end, then save and stop; the command exits
+    with 128 + the signal's number. A second Ctrl-C stops at once. It must be the last of the callbacks, so that what
+    the others keep of this iteration is saved with it.
+
+    Args:
+        kimg: the budget: thousand images to train on in all.
+        every_kimg: interval between checkpoints.
+    """
+
+    def __init__(self, kimg: float, every_kimg: float) -> None:
+        self.budget = round(kimg * 1000)
+        self.cadence = Cadence(every_kimg)
+        self.signal = 0
+        self._before = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes over the signals: Lightning's own handler hangs or saves nothing with several processes."""
+        for number in SIGNALS:
+            signal.signal(number, self._remember)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.signal == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Notes where the clock stands."""
+        self._before = method_of(pl_module).images_seen
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves and stops as due."""
+        method = method_of(pl_module)
+        self.signal = self._agree(method.device)
+        over = method.images_seen >= self.budget
+        if over or self.signal or self.cadence.due(self._before, method.images_seen):
+            self.save(trainer, pl_module)
+        trainer.should_stop = trainer.should_stop or over or bool(self.signal)
+
+    def save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes ``last.ckpt``, after making sure that all processes hold the same weights."""
+        check_replicas(pl_module)
+        trainer.save_checkpoint(f"{trainer.default_root_dir}/checkpoints/{LAST}")
+
+    def _agree(self, device: torch.device) -> int:
+        """The highest signal number that any rank has received."""
+        if world_size() == 1:
+            return self.signal
+        flag = torch.tensor(self.signal, device=device)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return int(flag)

@@ -1,0 +1,96 @@
+"""Pictures along the training: samples of fixed codes, reconstructions of fixed real images."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
+from torchvision.utils import save_image
+
+from aestyle.data.datamodule import ImageDataModule
+from aestyle.data.transforms import to_float, to_uint8
+from aestyle.engine.callbacks import Cadence, method_of
+
+
+class Grids(pl.Callback):
+    """Writes ``samples/samples-<kimg>.png`` and ``samples/reconstructions-<kimg>.png``.
+
+    The real images are part of the checkpoint and the codes are keyed by the seed, so that every grid of a run shows
+    the same faces, whatever happens to the data in between. The first one is written before training.
+
+    Args:
+        every_kimg: interval between grids.
+        images: how many pictures a grid shows.
+    """
+
+    def __init__(self, every_kimg: float, images: int = 64) -> None:
+        self.cadence = Cadence(every_kimg)
+        self.images = images
+        self.real: Tensor | None = None
+        self._before = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Chooses the real images: of the val split if there is one, spread over it."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageDataModule)
+        if self.real is None:
+            split = "val" if data.has("val") else "train"
+            images = data.images(split)
+            count = min(self.images // 2, len(images))
+            self.real = images.batch([i * len(images) // count for i in range(count)])
+        if method_of(pl_module).images_seen == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Notes where the clock stands."""
+        self._before = method_of(pl_module).images_seen
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draws when due."""
+        if self.cadence.due(self._before, method_of(pl_module).images_seen):
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draws the last state."""
+        self._draw(trainer, pl_module)
+
+    @torch.no_grad()
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        method = method_of(pl_module)
+        grids = {"samples": method.sample(self.images, seed=method.seed)}
+        if method.has_encoder and self.real is not None:
+            real = to_float(self.real.to(method.device)).to(method.dtype)
+            grids["reconstructions"] = beside(real, method.decode(method.encode(real)))
+        folder = Path(trainer.default_root_dir) / "samples"
+        folder.mkdir(exist_ok=True)
+        for name, images in grids.items():
+            path = folder / f"{name}-{method.images_seen / 1000:08.2f}.png"
+            save_grid(images, path)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.log_image(f"grids/{name}", [str(path)], caption=[f"{method.images_seen / 1000:g} kimg"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The fixed real images."""
+        return {"real": self.real}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the fixed real images."""
+        self.real = state_dict["real"]
+
+
+def beside(x: Tensor, rec: Tensor, columns: int = 8) -> Tensor:
+    """Rows of ``columns`` images, each followed by the row of their reconstructions: (2N, C, H, W)."""
+    rows = [torch.cat(pair) for pair in zip(x.split(columns), rec.split(columns), strict=True)]
+    return torch.cat(rows)
+
+
+def save_grid(images: Tensor, path: Path, columns: int = 8) -> None:
+    """Writes images (N, C, H, W) in [-1, 1] as one PNG with ``columns`` pictures a row."""
+    save_image(to_uint8(images).float() / 255, path, nrow=columns, padding=2, pad_value=1)

@@ -1,0 +1,140 @@
+"""Crash-safe checkpoints: written beside the target, verified, synced, then renamed over it."""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from aestyle.errors import UserError
+
+LAST = "last.ckpt"
+PREVIOUS = "previous.ckpt"
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Saves so that at every moment a whole checkpoint exists, and loads with ``weights_only=True``.
+
+    Lightning's own saving stages in the system's temporary folder; where that is another file system, the final move
+    is a copy, and a kill in the middle destroys the only checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Replaces ``path`` by ``checkpoint``; the file that was there becomes ``previous.ckpt``.
+
+        Raises:
+            UserError: it could not be written; what was there still is.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            torch.load(temporary, map_location="cpu", weights_only=True, mmap=True)  # refuses what could not be loaded
+            if path.exists():
+                _link(path, path.with_name(PREVIOUS))
+            os.replace(temporary, path)  # noqa: PTH105 (the atomic call, by its name)
+            _sync_folder(path.parent)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise UserError(
+                f"{path}: the checkpoint could not be saved ({reason}); the one before is intact: "
+                "free space and run the same command again"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
+        """Reads a checkpoint; never executes anything that is stored in it."""
+        return read_checkpoint(Path(path), map_location or "cpu")
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Deletes a checkpoint if it is there."""
+        Path(path).unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Makes ``target`` a second name of ``source``, atomically; renames where links do not exist."""
+    beside = target.with_name(f".{target.name}.tmp")
+    beside.unlink(missing_ok=True)
+    try:
+        beside.hardlink_to(source)
+    except OSError:
+        beside = source
+    os.replace(beside, target)  # noqa: PTH105
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
+    """Reads a checkpoint of this suite.
+
+    Args:
+        path: the file.
+        map_location: where its tensors go.
+        mmap: leave tensors on disk until they are used.
+
+    Raises:
+        UserError: there is no such file, it is truncated, or it is not of this suite.
+    """
+    with _named_errors(path):
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
+    if not isinstance(checkpoint, dict) or "aestyle" not in checkpoint:
+        raise UserError(
+            f"{path}: not a checkpoint of aestyle; checkpoints of the reference code are read by python -m aestyle.convert"
+        )
+    return checkpoint
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such checkpoint; give a run folder or a .ckpt file") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: not a checkpoint of aestyle (it holds more than plain data, or is damaged); "
+            "give a .ckpt file that aestyle wrote"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: truncated or damaged checkpoint; take {PREVIOUS} beside it, or run the training command again"
+        ) from error
+
+
+def latest_checkpoint(run_dir: Path) -> Path | None:
+    """The newest checkpoint of a run folder that can be read; None if it has none.
+
+    A broken ``last.ckpt`` (a disk gone bad: a kill does not leave one) is passed over for ``previous.ckpt``.
+
+    Raises:
+        UserError: there are checkpoints, and none can be read.
+    """
+    candidates = [path for name in (LAST, PREVIOUS) if (path := run_dir / "checkpoints" / name).exists()]
+    problem: UserError | None = None
+    for path in candidates:
+        try:
+            read_checkpoint(path, mmap=True)
+        except UserError as error:
+            problem = problem or error
+        else:
+            return path
+    if problem:
+        raise problem
+    return None

@@ -1,0 +1,211 @@
+"""Turns a function into a Hydra command that answers mistakes with one line.
+
+Nothing heavy is imported here: an unknown option is answered in half a second.
+"""
+
+import difflib
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig, OmegaConf
+
+from aestyle.errors import TrainingAborted, UserError
+from aestyle.resolvers import cuda_available, register
+
+_PACKAGE = Path(__file__).parent
+CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
+"""The configuration: inside the package in a wheel, beside it in a checkout."""
+
+PATH_KEYS = ("run_dir", "ckpt", "input", "output", "dataset.path", "paths.runs")
+"""Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
+
+
+def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Makes ``main(cfg)`` a command configured by ``conf/<config_name>.yaml``.
+
+    Args:
+        config_name: name of the primary configuration.
+    """
+
+    def decorate(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @functools.wraps(function)
+        def command() -> None:
+            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise instead of printing and exiting
+            register()
+            multirun = any(arg in ("-m", "--multirun") for arg in sys.argv[1:])
+            sys.argv[1:] = [_readable(arg, multirun) for arg in sys.argv[1:]]
+            try:
+                _refuse_shared_run_dir(sys.argv[1:], multirun)
+                _run_hydra(function, config_name)
+            except Exception as error:  # what is not the user's to mend goes on as a traceback
+                _report(error, config_name)
+
+        return command
+
+    return decorate
+
+
+def _run_hydra(function: Callable[[DictConfig], Any], config_name: str) -> None:
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    @functools.wraps(function)
+    def job(cfg: DictConfig) -> Any:
+        try:
+            _refuse_missing(cfg)
+            return function(cfg)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the sweep goes on with its other jobs and reports at its end
+            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+            _report(error, config_name)
+
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+
+
+# -- before Hydra sees the command line ------------------------------------------------------------------------------
+
+
+def _readable(arg: str, multirun: bool) -> str:
+    """Replaces ``scale=auto`` by what it means here, and quotes paths that Hydra's grammar would trip over."""
+    key, separator, value = arg.partition("=")
+    if key == "scale" and value == "auto":
+        return f"scale={'paper' if cuda_available() else 'cpu'}"
+    if not separator or key.lstrip("+") not in PATH_KEYS or re.fullmatch(r"[\w./:@%-]*", value, re.ASCII):
+        return arg
+    if value[:1] in ("'", '"') or "${" in value or (multirun and _parses(arg)):
+        return arg
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'") if value.endswith("\\") else value.replace("'", "\\'")
+    return f"{key}='{quoted}'"
+
+
+def _parses(arg: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_overrides([arg])
+    except HydraException:
+        return False
+    return True
+
+
+def _refuse_shared_run_dir(args: list[str], multirun: bool) -> None:
+    for arg in args if multirun else []:
+        key, _, value = arg.partition("=")
+        if key == "run_dir" and "${" not in value and "," not in value:
+            raise UserError(
+                f"run_dir={value} would be shared by all jobs of this multirun: leave it out (each job then has its "
+                "own folder below runs/), or set paths.runs=<folder>"
+            )
+
+
+# -- errors ----------------------------------------------------------------------------------------------------------
+
+
+def _refuse_missing(cfg: DictConfig) -> None:
+    missing = sorted(_missing(OmegaConf.to_container(cfg, resolve=False)))
+    if missing:
+        group = missing[0].partition(".")[0]
+        advice = OmegaConf.select(cfg, f"{group}.help") or "it has no default"
+        raise UserError(f"{missing[0]} is not set: give {missing[0]}=<value> ({advice})")
+
+
+def _missing(node: Any, name: str = "") -> Iterator[str]:
+    """Names of the options marked ``???``; OmegaConf's own search stumbles over references to them."""
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield from _missing(child, f"{name}.{key}" if name else str(key))
+    elif node == "???":
+        yield name
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Hydra makes the run folder before the job starts; a job that was refused leaves none behind."""
+    if folder.resolve() != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _report(error: Exception, config_name: str) -> NoReturn:
+    """Prints one line and exits if the user can mend ``error``; raises it again otherwise."""
+    message, code = _explain(error, config_name), 2
+    if isinstance(error, TrainingAborted):
+        message, code = str(error), 1
+    if message is None:
+        raise error
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"aestyle: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _explain(error: Exception, config_name: str) -> str | None:
+    from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+
+    for cause in _causes(error):
+        if isinstance(cause, UserError):
+            return str(cause)
+    for cause in _causes(error):
+        if isinstance(cause, MissingConfigException):
+            return _unknown_choice(cause)
+        if isinstance(cause, ConfigCompositionException):
+            return _unknown_option(cause, config_name)
+        if isinstance(cause, InstantiationException):
+            return f"the configuration cannot be built: {cause}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{cause.filename or 'writing'}: {cause.strerror}; free space or choose another folder"
+        if isinstance(cause, HydraException):
+            return str(cause)
+    return None
+
+
+def _unknown_choice(error: Any) -> str:
+    """``method=join_ae``: the choices of that group, the nearest first."""
+    group, _, name = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    options = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group else error.options or []
+    return f"{group}={name} does not exist; {_nearest(name, options)}"
+
+
+def _unknown_option(error: Exception, config_name: str) -> str:
+    """``sed=1``: the options with the most similar names."""
+    text = str(error)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return f"unknown option {match[1]}; {_nearest(match[1], _option_names(config_name))}"
+    return text.splitlines()[0]
+
+
+def _option_names(config_name: str) -> list[str]:
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(config_name)
+
+    def names(node: DictConfig, prefix: str) -> Iterator[str]:
+        for key in node:
+            yield f"{prefix}{key}"
+            if OmegaConf.is_dict(value := node._get_node(key)):  # type: ignore[arg-type]
+                yield from names(value, f"{prefix}{key}.")  # type: ignore[arg-type]
+
+    groups = [path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir()]
+    return [*names(cfg, ""), *groups]
+
+
+def _nearest(name: str, options: list[str]) -> str:
+    if len(options) <= 12:
+        return f"choose one of: {', '.join(options)}"
+    leaf = name.rpartition(".")[2]
+    near = difflib.get_close_matches(name, options, 3, 0.5)
+    near += [o for o in options if difflib.SequenceMatcher(None, o.rpartition(".")[2], leaf).ratio() > 0.75]
+    shown = ", ".join(dict.fromkeys(near[:5])) or "none has a similar name"
+    return f"nearest: {shown} (all: --cfg job)"

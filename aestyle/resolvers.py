@@ -1,0 +1,61 @@
+"""The few values that the configuration computes; registered once, before Hydra composes anything."""
+
+import hashlib
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError
+
+NOT_IDENTITY = ("run_dir", "kimg", "paths", "logger", "trainer", "callbacks", "hydra", "data")
+"""Top-level keys that may differ between two starts of the same run: where it runs, what it logs, how long it goes on.
+
+``data`` only repeats what ``dataset`` says.
+"""
+
+
+def cuda_available() -> bool:
+    """Whether CUDA can be used; torch, which takes seconds to import, is asked only where a driver may be."""
+    driver = any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))
+    if not driver and shutil.which("nvidia-smi") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def identity(cfg: DictConfig) -> dict[str, Any]:
+    """What makes a run this run: its configuration, resolved, without where and how long it runs."""
+    plain = {str(key): _plain(cfg[key]) for key in cfg if key not in NOT_IDENTITY}
+    plain.get("dataset", {}).pop("num_workers", None)
+    return plain
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def run_name(_root_: DictConfig) -> str:
+    """Folder name of a run: method, data set, scale, seed and a hash of its identity; the same on every rank."""
+    try:
+        plain = identity(_root_)
+    except (MissingMandatoryValue, InterpolationToMissingValueError):
+        return "incomplete"  # the command refuses to start with a value missing, and names it
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return f"{plain['method']['name']}-{plain['dataset']['name']}-{plain['scale']['name']}-s{plain['seed']}-{digest}"
+
+
+def register() -> None:
+    """Registers the resolvers ``auto_scale``, ``auto_trainer``, ``run_name``, ``num_ws`` and ``absolute``."""
+    resolvers = {
+        "auto_scale": lambda: "paper" if cuda_available() else "cpu",
+        "auto_trainer": lambda: "gpu" if cuda_available() else "cpu",
+        "run_name": run_name,
+        "num_ws": lambda resolution: 2 * int(math.log2(resolution)) - 2,
+        "absolute": lambda path: str(Path(path).absolute()),
+    }
+    for name, function in resolvers.items():
+        OmegaConf.register_new_resolver(name, function, replace=True)

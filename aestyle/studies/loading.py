@@ -1,0 +1,88 @@
+"""Trained models back into memory: ``aestyle.load``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from aestyle.engine.checkpoint import latest_checkpoint, read_checkpoint
+from aestyle.engine.module import PhasedModule
+from aestyle.errors import UserError
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """Where a model comes from.
+
+    Args:
+        run_dir: its run folder (of a lone checkpoint: the folder it lies in).
+        checkpoint: the file that was read.
+        kimg: thousand images it was trained on.
+    """
+
+    run_dir: Path
+    checkpoint: Path
+    kimg: float
+
+
+def load(ckpt: str | Path, device: str = "cpu") -> PhasedModule:
+    """Loads a trained model.
+
+    Args:
+        ckpt: a run folder or a checkpoint file.
+        device: where the model goes.
+
+    Returns:
+        The model in eval mode, without gradients: ``encode``, ``decode`` and ``sample`` are what it offers.
+
+    Raises:
+        UserError: there is no checkpoint, or it is truncated or foreign.
+    """
+    return load_run(ckpt)[0].to(device)
+
+
+def load_run(ckpt: str | Path) -> tuple[PhasedModule, DictConfig, RunInfo]:
+    """Loads a trained model with its configuration and origin; see :func:`load`."""
+    path = find_checkpoint(Path(ckpt))
+    checkpoint = read_checkpoint(path)
+    state = checkpoint["aestyle"]
+    cfg = OmegaConf.create(state["config"])
+    assert isinstance(cfg, DictConfig)
+    _refuse_foreign_targets(cfg, path)
+    model: PhasedModule = instantiate(cfg.method, _convert_="all")
+    model.load_state_dict(checkpoint["state_dict"])
+    model.on_load_checkpoint(checkpoint)
+    model.config_yaml = state["config"]
+    run_dir = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    return model.eval().requires_grad_(False), cfg, RunInfo(run_dir, path, state["images_seen"] / 1000)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint that a run folder or a file name means.
+
+    Raises:
+        UserError: there is none.
+    """
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise UserError(f"{path}: there is no such run folder or checkpoint; train one with python -m aestyle.train")
+    found = latest_checkpoint(path)
+    if found is None:
+        raise UserError(f"{path}: holds no checkpoints/last.ckpt; give a run folder that aestyle.train wrote, or a file")
+    return found
+
+
+def _refuse_foreign_targets(cfg: DictConfig, path: Path) -> None:
+    """A checkpoint may only name classes of this package: loading one must not be able to run anything else."""
+
+    def targets(node: object) -> list[str]:
+        if isinstance(node, DictConfig):
+            own = [str(node["_target_"])] if "_target_" in node else []
+            return own + [t for key in node for t in targets(node[key])]
+        return [t for child in node for t in targets(child)] if isinstance(node, ListConfig) else []
+
+    foreign = [t for name in ("method", "data") for t in targets(cfg.get(name)) if not t.startswith("aestyle.")]
+    if foreign:
+        raise UserError(f"{path}: refused, its configuration names {foreign[0]}, which is not part of aestyle")

@@ -1,0 +1,79 @@
+"""Pictures out: samples, reconstructions and grids as PNG files."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import torch
+from PIL import Image
+from rich.progress import track
+from torch import Tensor
+
+from aestyle.data.transforms import to_float, to_uint8
+from aestyle.engine.callbacks.grids import beside, save_grid
+from aestyle.engine.module import PhasedModule
+from aestyle.errors import UserError
+
+GRID = "grid.png"
+GRID_IMAGES = 64
+"""A grid shows at most this many pictures."""
+
+
+def save_png(image: Tensor, path: Path) -> None:
+    """Writes one image (C, H, W) in [-1, 1], C = 1 or 3, as an 8-bit PNG."""
+    pixels = to_uint8(image).permute(1, 2, 0).cpu().numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+
+
+@torch.no_grad()
+def write_samples(model: PhasedModule, n: int, seed: int, batch_size: int, output: Path) -> None:
+    """Writes ``sample-00000.png`` and so on, and a grid of the first ones.
+
+    Args:
+        model: a trained model.
+        n: number of samples.
+        seed: keys them; the first samples do not depend on ``n``.
+        batch_size: samples decoded at a time; changes no picture.
+        output: folder for the files.
+
+    Raises:
+        UserError: ``n`` is not positive.
+    """
+    if n < 1:
+        raise UserError(f"n={n}: give at least 1")
+    codes = model.prior(n, seed)
+    batches = codes.split(batch_size)
+    images = torch.cat([model.decode(code, "z").cpu() for code in track(batches, "sampling", transient=True)])
+    for i, image in enumerate(images):
+        save_png(image, output / f"sample-{i:05d}.png")
+    save_grid(images[:GRID_IMAGES], output / GRID)
+
+
+@torch.no_grad()
+def write_reconstructions(
+    model: PhasedModule, keys: Sequence[str], images: Tensor, batch_size: int, output: Path
+) -> None:
+    """Writes each picture's reconstruction under the picture's own name, and a grid with the originals above.
+
+    Args:
+        model: a trained model.
+        keys: the pictures' relative names.
+        images: the pictures, uint8 (N, C, R, R).
+        batch_size: pictures at a time; changes none of them.
+        output: folder for the files.
+    """
+    originals, reconstructions = to_float(images), []
+    for x in track(originals.split(batch_size), "reconstructing", transient=True):
+        reconstructions.append(model.decode(model.encode(x.to(model.device))).cpu())
+    rec = torch.cat(reconstructions)
+    for key, image in zip(_png_names(keys), rec, strict=True):
+        save_png(image, output / key)
+    half = GRID_IMAGES // 2
+    save_grid(beside(originals[:half], rec[:half]), output / GRID)
+
+
+def _png_names(keys: Sequence[str]) -> list[str]:
+    """``a/b.jpg`` becomes ``a/b.png``; where two pictures would share a name, both keep their own endings."""
+    short = [str(PurePosixPath(key).with_suffix(".png")) for key in keys]
+    taken = {name for name in short if short.count(name) > 1} | {GRID}
+    return [f"{key}.png" if name in taken else name for key, name in zip(keys, short, strict=True)]

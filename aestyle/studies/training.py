@@ -1,0 +1,141 @@
+"""One training run: from a configuration to a finished run folder, or on from where it stopped."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from aestyle.engine.callbacks.checkpointing import Checkpoints
+from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_checkpoint
+from aestyle.engine.module import PhasedModule
+from aestyle.errors import UserError
+from aestyle.resolvers import identity
+
+CONFIG = "config.yaml"
+
+
+def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
+    """Trains until the budget ``cfg.kimg`` is reached.
+
+    Args:
+        cfg: composed from ``conf/train.yaml``.
+        run_dir: the run folder; a run that it holds already is continued.
+
+    Returns:
+        The trained method; None if the run was finished before.
+
+    Raises:
+        UserError: the folder holds a run with other options.
+        SystemExit: a signal stopped the training; the code is 128 + its number.
+    """
+    refuse_other_run(cfg, run_dir)
+    checkpoint = latest_checkpoint(run_dir)
+    done = read_checkpoint(checkpoint, mmap=True)["aestyle"]["images_seen"] / 1000 if checkpoint else 0.0
+    if done >= cfg.kimg:
+        say(f"{run_dir} is finished ({done:g} of {cfg.kimg:g} kimg): a larger kimg goes on, another run_dir starts anew")
+        return None
+    say(f"{cfg.method.name} on {cfg.dataset.name} at scale={cfg.scale.name}, {cfg.resolution} px, in {run_dir}")
+    if checkpoint:
+        say(f"going on from {checkpoint} at {done:g} kimg")
+    method, data, trainer = build(cfg, run_dir)
+    if trainer.is_global_zero:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        (run_dir / CONFIG).write_text(method.config_yaml, encoding="utf-8")
+    trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    number = next(c.signal for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+    if number:
+        say(f"stopped by signal {number} at {method.images_seen / 1000:g} kimg; the same command goes on from there")
+        # Only rank 0 answers with the signal: Lightning kills it when another rank ends with an error first.
+        sys.exit(128 + number if trainer.is_global_zero else 0)
+    say(f"finished {method.images_seen / 1000:g} kimg; checkpoints, samples and statistics are in {run_dir}")
+    return method
+
+
+def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDataModule, pl.Trainer]:
+    """Instantiates method, data module and trainer of a run.
+
+    Args:
+        cfg: composed from ``conf/train.yaml``.
+        run_dir: the run folder.
+    """
+    quiet_lightning()
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    method: PhasedModule = instantiate(cfg.method, _convert_="all")
+    method.config_yaml = run_config(cfg)
+    data: pl.LightningDataModule = instantiate(cfg.data, _convert_="all")
+    data.setup("fit")  # broken pictures are reported before any process is started
+    trainer: pl.Trainer = instantiate(
+        cfg.trainer,
+        default_root_dir=str(run_dir),
+        logger=[instantiate(logger, _convert_="all") for logger in (cfg.logger or {}).values()],
+        callbacks=[instantiate(callback) for callback in cfg.callbacks.values()],
+        plugins=[SafeCheckpointIO()],
+        _convert_="all",
+    )
+    return method, data, trainer
+
+
+def run_config(cfg: DictConfig) -> str:
+    """The configuration as YAML without interpolations, so that it stands for itself in any folder."""
+    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
+    return OmegaConf.to_yaml(OmegaConf.create(plain))
+
+
+def refuse_other_run(cfg: DictConfig, run_dir: Path) -> None:
+    """Makes sure that an existing run folder holds this very run.
+
+    Raises:
+        UserError: it holds a run with other options; the message shows the difference.
+    """
+    path = run_dir / CONFIG
+    if not path.exists():
+        return
+    old, new = _flat(identity(OmegaConf.load(path))), _flat(identity(cfg))  # type: ignore[arg-type]
+    differences = [
+        f"{key}={old.get(key, '(none)')} there, {new.get(key, '(none)')} here"
+        for key in sorted({*old, *new})
+        if old.get(key, "(none)") != new.get(key, "(none)")
+    ]
+    if differences:
+        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise UserError(
+            f"run_dir={run_dir} holds a run with other options: {'; '.join(differences[:5])}{more}; "
+            "choose another run_dir, or leave it out"
+        )
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with dotted keys."""
+    if not isinstance(node, dict):
+        return {prefix[:-1]: node}
+    return {key: value for name, child in node.items() for key, value in _flat(child, f"{prefix}{name}.").items()}
+
+
+def say(text: str) -> None:
+    """Prints a line, on the first process only."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(text, flush=True)
+
+
+def quiet_lightning() -> None:
+    """Silences Lightning's advice that does not apply to an endless stream under manual optimisation."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for pattern in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*GPU available but not used.*",
+        ".*isinstance.*LeafSpec.*",
+        ".*`max_epochs` was not set.*",
+        ".*treespec.*",
+        ".*module.s. in eval mode at the start of training.*",
+        ".*The dirpath has changed.*",
+        ".*resuming from a checkpoint that ended before.*",
+    ):
+        warnings.filterwarnings("ignore", pattern)

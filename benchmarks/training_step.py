@@ -1,0 +1,183 @@
+"""Times a training step beside its bare convolutions, and measures its peak memory.
+
+The convolution calls of one step, forward and backward, are recorded with the shapes and memory layouts of their
+tensors, and replayed alone on random numbers. Steps and replays alternate, so that a drift of the machine meets both.
+Each case runs in a process of its own, so that its peak memory is its own. Lazy regularisers are left out.
+
+Run as ``python -m benchmarks.training_step``.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+ROUNDS = 11
+CONVOLUTIONS = {torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default}
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table: a method at a size."""
+
+    method: str
+    scale: str
+    width: int
+    style_dim: int
+    depth: int
+    image_channels: int
+    batch_size: int
+    resolution: int = 32
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a case measured: medians in seconds, peak memory in bytes."""
+
+    step: float
+    bare: float
+    calls: int
+    memory: int
+
+
+CASES = [
+    Case(method, *size)
+    for size in [("paper", 512, 512, 8, 3, 4), ("cpu", 64, 128, 4, 1, 16)]
+    for method in ("stylegan2", "joint_ae")
+]
+
+
+def training_step(case: Case) -> Step:
+    """A method at random weights, driven without a Trainer."""
+    from aestyle.methods.joint_ae import AdaptiveBeta, JointAE
+    from aestyle.methods.stylegan2 import StyleGAN2
+    from aestyle.nets.discriminator import Discriminator, Encoder
+    from aestyle.nets.generator import Mapping, Synthesis
+
+    size, pictures = case.resolution, case.image_channels
+    channels = {4 << level: case.width for level in range(size.bit_length() - 2)}
+    synthesis = Synthesis(size, case.style_dim, channels, pictures)
+    networks = {
+        "mapping": Mapping(case.style_dim, case.depth),
+        "synthesis": synthesis,
+        "discriminator": Discriminator(size, channels, pictures),
+    }
+    if case.method == "stylegan2":
+        module = StyleGAN2(**networks)
+    else:
+        encoder = Encoder(size, channels, case.style_dim, synthesis.num_ws, pictures)
+        module = JointAE(encoder=encoder, beta=AdaptiveBeta(), **networks)
+    optimizers = module.configure_optimizers()
+    module.optimizers = lambda: optimizers  # type: ignore[assignment,misc]
+    module.manual_backward = lambda loss: loss.backward()  # type: ignore[assignment,misc]
+    batch = {"image": torch.rand(case.batch_size, pictures, size, size) * 2 - 1}
+    return lambda: module.training_step(batch, 0)
+
+
+class RecordConvolutions(TorchDispatchMode):
+    """Notes every convolution call with stand-ins for its tensors: same shape and strides, random numbers.
+
+    A tensor that comes twice (a weight, an activation and its gradient's partner) gets one stand-in, so that caches
+    are as warm in the replay as in the step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._stand_ins: dict[tuple[int, torch.Size, tuple[int, ...]], Tensor] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in CONVOLUTIONS:
+            assert not kwargs
+            self.calls.append((func, tuple(self._stand_in(a) if isinstance(a, Tensor) else a for a in args)))
+        return func(*args, **(kwargs or {}))
+
+    def _stand_in(self, x: Tensor) -> Tensor:
+        key = (x.data_ptr(), x.shape, x.stride())
+        if key not in self._stand_ins:
+            extent = 1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
+            self._stand_ins[key] = torch.randn(extent, dtype=x.dtype).as_strided(x.shape, x.stride())
+        return self._stand_ins[key]
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """Makes the recorded calls and nothing else."""
+        for function, arguments in self.calls:
+            function(*arguments)
+
+
+def seconds(run: Step) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def measure(case: Case) -> Result:
+    """Runs a case; needs a fresh process for the memory to mean anything."""
+    torch.manual_seed(0)
+    step = training_step(case)
+    for _ in range(3):
+        step()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    recorder = RecordConvolutions()
+    with recorder:
+        step()
+    recorder.replay()
+    times = [(seconds(step), seconds(recorder.replay)) for _ in range(ROUNDS)]
+    steps, bare = (statistics.median(column) for column in zip(*times, strict=True))
+    return Result(steps, bare, len(recorder.calls), memory)
+
+
+def main() -> None:
+    table = Table(
+        title=f"One training step at 32 px, fp32, CPU, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+    columns = (
+        "method",
+        "scale",
+        "width",
+        "batch",
+        "convolutions",
+        "step ms",
+        "bare ms",
+        "ratio",
+        "images/s",
+        "peak GB",
+    )
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < 2 else "right")
+    for case in track(CASES, "measuring", transient=True):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            result = fresh.submit(measure, case).result()
+        table.add_row(
+            case.method,
+            case.scale,
+            str(case.width),
+            str(case.batch_size),
+            str(result.calls),
+            f"{result.step * 1e3:.0f}",
+            f"{result.bare * 1e3:.0f}",
+            f"{result.step / result.bare:.2f}",
+            f"{case.batch_size / result.step:.1f}",
+            f"{result.memory / 1e9:.2f}",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
