@@ -21,7 +21,7 @@ _PACKAGE = Path(__file__).parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
 """The configuration: inside the package in a wheel, beside it in a checkout."""
 
-PATH_KEYS = ("run_dir", "ckpt", "input", "output", "dataset.path", "paths.runs")
+PATH_KEYS = ("run_dir", "run", "ckpt", "input", "output", "dataset.path", "paths.runs")
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
 
 
@@ -38,9 +38,10 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise instead of printing and exiting
             register()
             multirun = any(arg in ("-m", "--multirun") for arg in sys.argv[1:])
-            sys.argv[1:] = [_readable(arg, multirun) for arg in sys.argv[1:]]
             try:
+                _refuse_empty_paths(sys.argv[1:])
                 _refuse_shared_run_dir(sys.argv[1:], multirun)
+                sys.argv[1:] = [_readable(arg, multirun) for arg in sys.argv[1:]]
                 _run_hydra(function, config_name)
             except Exception as error:  # what is not the user's to mend goes on as a traceback
                 _report(error, config_name)
@@ -63,7 +64,7 @@ def _run_hydra(function: Callable[[DictConfig], Any], config_name: str) -> None:
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the sweep goes on with its other jobs and reports at its end
-            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir), cfg)
             _report(error, config_name)
 
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
@@ -96,6 +97,13 @@ def _parses(arg: str) -> bool:
     return True
 
 
+def _refuse_empty_paths(args: list[str]) -> None:
+    for arg in args:
+        key, separator, value = arg.partition("=")
+        if separator and key in PATH_KEYS and not value.strip("'\""):
+            raise UserError(f"{key}= is empty: give a path, or leave the option out")
+
+
 def _refuse_shared_run_dir(args: list[str], multirun: bool) -> None:
     for arg in args if multirun else []:
         key, _, value = arg.partition("=")
@@ -126,10 +134,12 @@ def _missing(node: Any, name: str = "") -> Iterator[str]:
         yield name
 
 
-def _remove_if_empty(folder: Path) -> None:
+def _remove_if_empty(run_dir: Path, cfg: DictConfig) -> None:
     """Hydra makes the run folder before the job starts; a job that was refused leaves none behind."""
-    if folder.resolve() != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    runs = Path(OmegaConf.select(cfg, "paths.runs") or run_dir).absolute()
+    for folder in (run_dir, runs):
+        if folder.resolve() != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -151,7 +161,13 @@ def _report(error: Exception, config_name: str) -> NoReturn:
 
 
 def _explain(error: Exception, config_name: str) -> str | None:
-    from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+    from hydra.errors import (
+        ConfigCompositionException,
+        HydraException,
+        InstantiationException,
+        MissingConfigException,
+        OverrideParseException,
+    )
 
     for cause in _causes(error):
         if isinstance(cause, UserError):
@@ -159,6 +175,8 @@ def _explain(error: Exception, config_name: str) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, MissingConfigException):
             return _unknown_choice(cause)
+        if isinstance(cause, OverrideParseException):
+            return f"{cause.override} cannot be read: give options as name=value, and quote a value as in name=\"'a (b)'\""
         if isinstance(cause, ConfigCompositionException):
             return _unknown_option(cause, config_name)
         if isinstance(cause, InstantiationException):

@@ -13,13 +13,13 @@ def main(cfg: DictConfig) -> None:
     from rich.console import Console
 
     from aestyle.studies.evaluation import append_records, evaluate, find_device, table
-    from aestyle.studies.loading import load_run
+    from aestyle.studies.loading import load_data, load_run
 
     if not cfg.get("metrics"):
         raise UserError("metrics=[] measures nothing: name a set or some metrics, as in metrics=[rec_mse]")
     device = find_device(cfg.device)
     model, run_cfg, info = load_run(cfg.ckpt)
-    data = instantiate(run_cfg.data)
+    data = load_data(run_cfg, info)
     recipes = [instantiate(recipe) for recipe in cfg.metrics.values()]
     if cfg.split is not None:
         recipes = [recipe.on(cfg.split) for recipe in recipes]

@@ -10,6 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError
 
+from aestyle.errors import UserError
+
 NOT_IDENTITY = ("run_dir", "kimg", "paths", "logger", "trainer", "callbacks", "hydra", "data")
 """Top-level keys that may differ between two starts of the same run: where it runs, what it logs, how long it goes on.
 
@@ -48,13 +50,24 @@ def run_name(_root_: DictConfig) -> str:
     return f"{plain['method']['name']}-{plain['dataset']['name']}-{plain['scale']['name']}-s{plain['seed']}-{digest}"
 
 
+def num_ws(resolution: int) -> int:
+    """Number of styles of a generator of this resolution: 2 log2(resolution) - 2.
+
+    Raises:
+        UserError: ``resolution`` is not a power of two of at least 8.
+    """
+    if not isinstance(resolution, int) or resolution < 8 or resolution & (resolution - 1):
+        raise UserError(f"resolution={resolution} is not a power of two of at least 8: choose 32, 64, 128, ...")
+    return 2 * int(math.log2(resolution)) - 2
+
+
 def register() -> None:
     """Registers the resolvers ``auto_scale``, ``auto_trainer``, ``run_name``, ``num_ws`` and ``absolute``."""
     resolvers = {
         "auto_scale": lambda: "paper" if cuda_available() else "cpu",
         "auto_trainer": lambda: "gpu" if cuda_available() else "cpu",
         "run_name": run_name,
-        "num_ws": lambda resolution: 2 * int(math.log2(resolution)) - 2,
+        "num_ws": num_ws,
         "absolute": lambda path: str(Path(path).absolute()),
     }
     for name, function in resolvers.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from aestyle.data.datamodule import ImageDataModule
 from aestyle.engine.checkpoint import latest_checkpoint, read_checkpoint
 from aestyle.engine.module import PhasedModule
 from aestyle.errors import UserError
@@ -58,6 +59,26 @@ def load_run(ckpt: str | Path) -> tuple[PhasedModule, DictConfig, RunInfo]:
     return model.eval().requires_grad_(False), cfg, RunInfo(run_dir, path, state["images_seen"] / 1000)
 
 
+def load_data(cfg: DictConfig, info: RunInfo) -> ImageDataModule:
+    """The data module of a run.
+
+    Args:
+        cfg: the run's configuration.
+        info: where it comes from, for messages.
+
+    Raises:
+        UserError: the run does not say where its pictures are, as a converted one, or they are not there any more.
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg.data))
+    if missing:
+        raise UserError(
+            f"{info.run_dir}: its configuration leaves data.{missing[0]} open; convert it again into another folder, "
+            "with dataset.path=<folder of pictures>"
+        )
+    data: ImageDataModule = instantiate(cfg.data, _convert_="all")
+    return data
+
+
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint that a run folder or a file name means.
 
@@ -80,7 +101,7 @@ def _refuse_foreign_targets(cfg: DictConfig, path: Path) -> None:
     def targets(node: object) -> list[str]:
         if isinstance(node, DictConfig):
             own = [str(node["_target_"])] if "_target_" in node else []
-            return own + [t for key in node for t in targets(node[key])]
+            return own + [t for key in node if not OmegaConf.is_missing(node, key) for t in targets(node[key])]
         return [t for child in node for t in targets(child)] if isinstance(node, ListConfig) else []
 
     foreign = [t for name in ("method", "data") for t in targets(cfg.get(name)) if not t.startswith("aestyle.")]

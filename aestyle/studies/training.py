@@ -16,6 +16,7 @@ from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_
 from aestyle.engine.module import PhasedModule
 from aestyle.errors import UserError
 from aestyle.resolvers import identity
+from aestyle.studies.options import refuse_bad_values
 
 CONFIG = "config.yaml"
 
@@ -31,9 +32,10 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
         The trained method; None if the run was finished before.
 
     Raises:
-        UserError: the folder holds a run with other options.
+        UserError: an option has a value that it cannot have, or the folder holds a run with other options.
         SystemExit: a signal stopped the training; the code is 128 + its number.
     """
+    refuse_bad_values(cfg)
     refuse_other_run(cfg, run_dir)
     checkpoint = latest_checkpoint(run_dir)
     done = read_checkpoint(checkpoint, mmap=True)["aestyle"]["images_seen"] / 1000 if checkpoint else 0.0

@@ -1,0 +1,87 @@
+"""Values that no run can use, refused by name before anything is built."""
+
+import inspect
+import types
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin, get_type_hints
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from aestyle.errors import UserError
+from aestyle.resolvers import num_ws
+
+LEAST = {
+    "batch_size": 1,
+    "seed": 0,
+    "dataset.num_workers": 0,
+    "method.e_steps": 1,
+    "method.r1.every": 1,
+    "method.path_length.every": 1,
+}
+"""The least value of whole numbers."""
+
+POSITIVE = ("kimg", "scale.stats_kimg", "scale.grid_kimg", "scale.checkpoint_kimg")
+"""Numbers that must be above 0."""
+
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+
+
+def refuse_bad_values(cfg: DictConfig) -> None:
+    """Looks at the options that every run has, and at the types that the chosen classes ask for.
+
+    Args:
+        cfg: composed from ``conf/train.yaml``.
+
+    Raises:
+        UserError: names the first option with a value that it cannot have.
+    """
+    for name in POSITIVE:
+        value = OmegaConf.select(cfg, name)
+        if not _is(value, float) or value <= 0:
+            raise UserError(f"{name}={value}: give a number above 0")
+    for name, least in LEAST.items():
+        value = OmegaConf.select(cfg, name, default=least)
+        if not _is(value, int) or value < least:
+            raise UserError(f"{name}={value}: give a whole number of at least {least}")
+    num_ws(cfg.resolution)
+    if cfg.resolution not in cfg.scale.channels:
+        raise UserError(f"resolution={cfg.resolution}: scale.channels has no width for it; choose a lower one")
+    for group in ("method", "data"):
+        for name, value, expected in _typed(cfg[group], group):
+            if value is not None and not any(_is(value, kind) for kind in expected):
+                raise UserError(f"{name}={value}: give {' or '.join(WORDS[kind] for kind in expected)}")
+
+
+def _typed(node: Any, name: str) -> Iterator[tuple[str, Any, list[type]]]:
+    """Options below ``node`` whose class says that they are plain values: name, value, types."""
+    if not OmegaConf.is_dict(node):
+        return
+    hints = _hints(str(node.get("_target_", "")))
+    for key in node:
+        kinds = [kind for kind in _alternatives(hints.get(str(key))) if kind is not types.NoneType]
+        if kinds and all(kind in WORDS for kind in kinds):
+            yield f"{name}.{key}", node[key], kinds
+        yield from _typed(node[key], f"{name}.{key}")
+
+
+def _hints(target: str) -> dict[str, Any]:
+    """Type hints of a class's arguments, those that it hands on to its bases included."""
+    if not target.startswith("aestyle."):
+        return {}
+    hints: dict[str, Any] = {}
+    for base in reversed(inspect.getmro(get_object(target))):
+        if base.__module__.startswith("aestyle."):
+            hints |= get_type_hints(base.__init__)
+    return hints
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) is types.UnionType else (hint,)
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether ``value`` is of a plain type; a whole number is a number, true and false are none."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)

@@ -1,0 +1,100 @@
+"""What one of two ranks checks; started by test_ddp."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from aestyle.engine.distributed import average_over_ranks, check_replicas, rank, sum_over_ranks, world_size
+from aestyle.engine.phases import Phase
+from tests.methods.test_every_method import batch, make, state
+from tests.tiny import METHODS, differences
+
+
+def check_sum_has_the_gradient_of_the_global_loss() -> None:
+    x = torch.arange(3.0, dtype=torch.float64) + 10 * rank()
+    x.requires_grad_()
+    mean = sum_over_ranks(x.sum()) / 6
+    (x - mean).square().sum().backward()  # the global loss is the sum over ranks
+    both = torch.tensor([0.0, 1, 2, 10, 11, 12], dtype=torch.float64, requires_grad=True)
+    (both - both.mean()).square().sum().backward()
+    assert both.grad is not None
+    assert x.grad is not None
+    assert torch.allclose(x.grad, both.grad[3 * rank() :][:3])
+
+
+def check_average_is_the_same_on_both() -> None:
+    tensors = [torch.full((2, 3), float(rank())), torch.tensor(4.0 * rank())]
+    averaged = average_over_ranks(tensors)
+    assert torch.equal(averaged[0], torch.full((2, 3), 0.5))
+    assert averaged[1] == 2.0
+
+
+def check_planted_drift_is_caught() -> None:
+    for plant in ("parameter", "buffer"):
+        method = make("stylegan2")
+        check_replicas(method)
+        if rank() == 1:
+            tensor = method.synthesis.const if plant == "parameter" else method.path_mean  # type: ignore[union-attr]
+            tensor.data += 1e-7  # type: ignore[union-attr,operator]
+        with pytest.raises(RuntimeError, match="replicas have drifted apart: (synthesis.const|path_mean)"):
+            check_replicas(method)
+
+
+def check_replicas_stay_equal() -> None:
+    for name in METHODS:
+        method = make(name)
+        for i in range(5):
+            images = batch(method, seed=10 * i + rank())
+            method.training_step(images, 0)
+        check_replicas(method)
+        assert method.images_seen == 5 * 8 * 2
+
+
+def check_poison_on_one_rank_stops_both() -> None:
+    for name in METHODS:
+        method = make(name)
+        before = state(method)
+        images = batch(method, seed=rank())
+        if rank() == 1:
+            images["image"][:] = torch.nan
+        method.run_phase(method.phases()[0], next(_steps(method, images["image"][:8])))
+        assert method.bad_steps == 1
+        assert not differences(before, state(method))
+        check_replicas(method)
+
+
+def _steps(method, images):  # type: ignore[no-untyped-def]
+    from aestyle.engine.phases import Step
+
+    for phase in method.phases():
+        assert isinstance(phase, Phase)
+        yield Step(images, method.draws(phase.name, 0, images))
+
+
+def check_ranks_draw_different_codes() -> None:
+    method = make("stylegan2")
+    mine = method.draws("G", 0, torch.zeros(4, 1)).normal("z", (6,))
+    gathered = [torch.empty_like(mine) for _ in range(world_size())]
+    dist.all_gather(gathered, mine)
+    assert not (gathered[0] == gathered[1]).any()
+    coins = [method.draws("G", 0, torch.zeros(4, 1)).uniform("mix")]
+    agreed = average_over_ranks([torch.tensor(coins[0], dtype=torch.float64)])[0]
+    assert agreed == coins[0]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    checks: list[Callable[[], None]] = [
+        f for name, f in sorted(globals().items()) if name.startswith("check_") and f is not check_replicas
+    ]
+    for check in checks:
+        check()
+    dist.destroy_process_group()
+    print("all checks passed", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Killed and started again with the same command, a run ends as if nothing had happened, bit by bit."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import METHODS, TINY, checkpoint, differences, run_training, start_training, stats
+
+KIMG = 0.64
+
+
+def options(run_dir: Path, *more: str) -> list[str]:
+    return [*TINY, "dataset.num_workers=2", "data.cache=false", f"kimg={KIMG}", f"run_dir={run_dir}", *more]
+
+
+def wait_until_trained(run_dir: Path, process: subprocess.Popen[str], lines: int) -> None:
+    """Returns once ``stats.jsonl`` has that many lines."""
+    deadline = time.monotonic() + 120
+    path = run_dir / "stats.jsonl"
+    while not path.exists() or len(path.read_text().splitlines()) < lines:
+        assert process.poll() is None, f"the run ended early: {process.communicate()[0]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def assert_same_end(a: Path, b: Path) -> None:
+    first, second = checkpoint(a), checkpoint(b)
+    for run in (first, second):
+        run["aestyle"].pop("config")  # names the folder
+    for key in ("state_dict", "optimizer_states", "callbacks", "aestyle"):
+        assert not differences(first[key], second[key]), key
+    assert stats(a) == stats(b)
+    assert stats(a)[-1]["kimg"] == KIMG
+
+
+CASES = [*((method, ()) for method in METHODS), ("joint_ae", ("trainer=ddp_cpu", "method.e_steps=2"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "trainer"), CASES, ids=lambda v: str(v))
+def test_sigkill_and_same_command(method: str, trainer: tuple[str, ...], tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    run_training(*options(straight, f"method={method}", *trainer))
+    moment = random.Random()
+    args = options(killed, f"method={method}", *trainer)
+    process = start_training(*args)
+    wait_until_trained(killed, process, moment.randint(4, 24))  # checkpoints lie 3 iterations apart, lines 2
+    time.sleep(moment.uniform(0, 0.05))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert checkpoint(killed)["aestyle"]["images_seen"] < KIMG * 1000
+    assert "going on from" in run_training(*args)
+    assert_same_end(straight, killed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signal_saves_stops_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    run_training(*options(straight, "method=joint_ae"))
+    args = options(stopped, "method=joint_ae")
+    process = start_training(*args)
+    wait_until_trained(stopped, process, 5)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, output
+    assert f"stopped by signal {int(number)}" in output
+    assert "Traceback" not in output
+    assert 0 < checkpoint(stopped)["aestyle"]["images_seen"] < KIMG * 1000
+    run_training(*args)
+    assert_same_end(straight, stopped)
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["rank 0", "rank 1", "all"])
+def test_signal_to_any_rank(target: str, tmp_path: Path) -> None:
+    args = [*options(tmp_path / "run", "method=joint_ae", "trainer=ddp_cpu"), "kimg=100"]
+    process = start_training(*args)
+    wait_until_trained(tmp_path / "run", process, 3)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    ranks = {"rank 0": [process.pid], "rank 1": [int(c) for c in children.stdout.split()[:1]]}
+    for pid in ranks.get(target, [process.pid, *ranks["rank 1"]]):
+        os.kill(pid, signal.SIGTERM)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert checkpoint(tmp_path / "run")["aestyle"]["images_seen"] > 0

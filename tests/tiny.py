@@ -1,0 +1,77 @@
+"""Runs small enough for many iterations a second, with every phase in the first ones, and how to compare their ends."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from tests.helpers import choices, compose_train
+
+METHODS = choices("method")
+
+TINY = (
+    "scale=cpu",
+    "trainer=cpu",
+    "resolution=8",
+    "batch_size=8",
+    "scale.channels={4: 6, 8: 4}",
+    "scale.style_dim=6",
+    "scale.mapping_depth=2",
+    "scale.stats_kimg=0.016",
+    "scale.checkpoint_kimg=0.024",
+    "scale.grid_kimg=0.1",
+)
+
+
+def compose_tiny(*overrides: str) -> DictConfig:
+    """The configuration of a tiny training."""
+    return compose_train(*TINY, *overrides)
+
+
+def start_training(*args: str) -> subprocess.Popen[str]:
+    """Starts ``python -m aestyle.train`` in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "aestyle.train", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def run_training(*args: str, timeout: float = 180) -> str:
+    """Runs ``python -m aestyle.train`` to its end and gives back what it printed."""
+    process = start_training(*args)
+    output: str = process.communicate(timeout=timeout)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def checkpoint(run_dir: Path) -> dict[str, Any]:
+    """The last checkpoint of a run."""
+    loaded: dict[str, Any] = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    return loaded
+
+
+def stats(run_dir: Path, without: Sequence[str] = ("seconds", "images_per_second")) -> list[dict[str, float]]:
+    """The lines of ``stats.jsonl``, without what depends on the clock on the wall."""
+    lines = (run_dir / "stats.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in without} for line in lines]
+
+
+def differences(a: Any, b: Any, name: str = "") -> list[str]:
+    """Names of the places where two nested values differ, tensors bit by bit."""
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return [] if torch.equal(a, b) else [name]
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        return [d for key in a for d in differences(a[key], b[key], f"{name}.{key}")]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{name}.{i}")]
+    return [] if type(a) is type(b) and a == b else [name]
