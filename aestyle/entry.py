@@ -62,9 +62,9 @@ def _run_hydra(function: Callable[[DictConfig], Any], config_name: str) -> None:
             _refuse_missing(cfg)
             return function(cfg)
         except Exception as error:
+            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir), cfg)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the sweep goes on with its other jobs and reports at its end
-            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir), cfg)
             _report(error, config_name)
 
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()

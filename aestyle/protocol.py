@@ -13,11 +13,15 @@ class Autoencoder(Protocol):
     running statistics and constant noise, leave the model unchanged and carry no gradient unless the inputs do.
     """
 
-    resolution: int
-    """Height and width of the images, in pixels."""
+    @property
+    def resolution(self) -> int:
+        """Height and width of the images, in pixels."""
+        ...
 
-    channels: int
-    """1 for grey pictures, 3 for RGB."""
+    @property
+    def channels(self) -> int:
+        """1 for grey pictures, 3 for RGB."""
+        ...
 
     def encode(self, x: Tensor) -> Tensor:
         """Images (N, channels, H, W) in [-1, 1] to codes of the model's own space."""

@@ -21,7 +21,7 @@ from aestyle.entry import CONF
 from aestyle.resolvers import register
 
 ROOT = Path(__file__).parents[1]
-TINY = ("debug=fast", "scale=cpu", "trainer=cpu", "resolution=8", "batch_size=4", "kimg=0.008", "scale.mapping_depth=2")
+FAST = ("debug=fast", "scale=cpu", "trainer=cpu", "resolution=8", "batch_size=4", "kimg=0.008", "scale.mapping_depth=2")
 """Two iterations of the smallest networks."""
 
 

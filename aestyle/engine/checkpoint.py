@@ -2,7 +2,8 @@
 
 import os
 import pickle
-import zipfile
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ class SafeCheckpointIO(CheckpointIO):
 
         Raises:
             UserError: it could not be written; what was there still is.
+            TypeError: it holds more than plain data, and so could not be loaded; what was there still is.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +51,12 @@ class SafeCheckpointIO(CheckpointIO):
                 f"{path}: the checkpoint could not be saved ({reason}); the one before is intact: "
                 "free space and run the same command again"
             ) from error
+        except (pickle.PickleError, AttributeError, TypeError) as error:
+            named = re.search(r"GLOBAL (\S+)", str(error))
+            raise TypeError(
+                f"{path}: not saved, the checkpoint holds more than plain data ({named[1] if named else error}); "
+                "keep tensors, numbers, strings, and lists and dictionaries of them in it"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -68,8 +76,12 @@ def _link(source: Path, target: Path) -> None:
     try:
         beside.hardlink_to(source)
     except OSError:
-        beside = source
-    os.replace(beside, target)  # noqa: PTH105
+        os.replace(source, target)  # noqa: PTH105
+        return
+    try:
+        os.replace(beside, target)  # noqa: PTH105
+    finally:
+        beside.unlink(missing_ok=True)  # renaming to another name of the same file does nothing
 
 
 def _sync_folder(folder: Path) -> None:
@@ -92,9 +104,10 @@ def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -
     Raises:
         UserError: there is no such file, it is truncated, or it is not of this suite.
     """
-    with _named_errors(path):
+    with _named_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what foreign files are written in
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
-    if not isinstance(checkpoint, dict) or "aestyle" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("aestyle"), dict):
         raise UserError(
             f"{path}: not a checkpoint of aestyle; checkpoints of the reference code are read by python -m aestyle.convert"
         )
@@ -112,7 +125,7 @@ def _named_errors(path: Path) -> Iterator[None]:
             f"{path}: not a checkpoint of aestyle (it holds more than plain data, or is damaged); "
             "give a .ckpt file that aestyle wrote"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # on noise the unpickler fails with many types
         raise UserError(
             f"{path}: truncated or damaged checkpoint; take {PREVIOUS} beside it, or run the training command again"
         ) from error

@@ -73,6 +73,16 @@ class PhasedModule(pl.LightningModule):
         """The phases of one iteration, in order."""
         raise NotImplementedError
 
+    @property
+    def resolution(self) -> int:
+        """Height and width of the images, in pixels."""
+        raise NotImplementedError
+
+    @property
+    def channels(self) -> int:
+        """1 for grey pictures, 3 for RGB."""
+        raise NotImplementedError
+
     def encode(self, x: Tensor) -> Tensor:
         """Codes of images; see :class:`aestyle.protocol.Autoencoder`."""
         raise NotImplementedError

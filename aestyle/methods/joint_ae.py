@@ -109,9 +109,8 @@ class JointAE(StyleGAN2):
 
     def discriminator_loss(self, step: Step) -> Tensor:
         """Equation 5: real images against samples and reconstructions."""
-        fake = self.discriminator(self.generate(len(step.real), step.draws))
-        real = self.discriminator(step.real)
-        rec = self.discriminator(self.reconstruct(step))
+        fake, rec = self.generate(len(step.real), step.draws), self.reconstruct(step)
+        real, fake, rec = self.discriminator.together(step.real, fake, rec)
         self.record_scores(real=real, fake=fake, rec=rec)
         loss = aegan_discriminator_loss(real, fake, rec, self.weights.fake, self.weights.rec)
         self.record("loss/D", loss)
@@ -163,7 +162,7 @@ class JointAE(StyleGAN2):
         codes = self.encoder(step.real)
         self.record("health/code_std", codes.std())
         ws = codes if codes.shape[1] > 1 else style_per_layer(codes[:, 0], self.synthesis.num_ws)
-        return self.synthesis(ws, self.noise(len(codes), step.draws))
+        return self.synthesis(ws, self.noise(len(codes), step.draws, "rec_noise"))
 
     # -- the trained model from outside ------------------------------------------------------------------------------
 

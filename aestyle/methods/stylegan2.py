@@ -88,8 +88,7 @@ class StyleGAN2(PhasedModule):
 
     def discriminator_loss(self, step: Step) -> Tensor:
         """Equation 1 for D: real images against samples."""
-        fake = self.discriminator(self.generate(len(step.real), step.draws))
-        real = self.discriminator(step.real)
+        real, fake = self.discriminator.together(step.real, self.generate(len(step.real), step.draws))
         self.record_scores(real=real, fake=fake)
         loss = discriminator_loss(real, fake)
         self.record("loss/D", loss)
@@ -140,13 +139,13 @@ class StyleGAN2(PhasedModule):
             ws = mix_styles(ws, second, 1 + int(draws.uniform("crossover") * (num_ws - 1)))
         return ws
 
-    def noise(self, count: int, draws: Draws) -> list[Tensor]:
-        """Fresh noise for every layer, (count, 1, h, w) each, cut from one draw per image."""
+    def noise(self, count: int, draws: Draws, name: str = "noise") -> list[Tensor]:
+        """Fresh noise for every layer, (count, 1, h, w) each, cut from the draw ``name`` of each image."""
         shapes = self.synthesis.noise_shapes
         if not shapes:
             return []
         sizes = [h * w for _, h, w in shapes]
-        flat = draws.normal("noise", (sum(sizes),), count)
+        flat = draws.normal(name, (sum(sizes),), count)
         return [part.view(count, *shape) for part, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)]
 
     def record_scores(self, **logits: Tensor) -> None:
@@ -165,7 +164,7 @@ class StyleGAN2(PhasedModule):
     @property
     def channels(self) -> int:
         """1 for grey pictures, 3 for RGB."""
-        return self.synthesis.to_rgbs[0].weight.shape[0]  # type: ignore[index,union-attr,return-value]
+        return self.synthesis.image_channels
 
     @property
     def spaces(self) -> dict[str, Space]:

@@ -105,11 +105,25 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, C, R, R) in [-1, 1] to logits (N, outputs)."""
-        x = self.trunk(x)
+        return self.together(x)[0]
+
+    def together(self, *batches: Tensor) -> list[Tensor]:
+        """Logits of several batches in one pass, which is faster than one pass each and gives the same numbers.
+
+        Minibatch statistics stay within a batch.
+
+        Args:
+            *batches: images (N, C, R, R) in [-1, 1], every N its own.
+
+        Returns:
+            Logits (N, outputs) of each batch.
+        """
+        sizes = [len(batch) for batch in batches]
+        x = self.trunk(torch.cat(batches) if len(batches) > 1 else batches[0])
         if self.stddev_group > 1:
-            x = minibatch_stddev(x, self.stddev_group)
+            x = torch.cat([minibatch_stddev(part, self.stddev_group) for part in x.split(sizes)])
         # flatten() orders features by channel, then by position, whatever the memory format
-        return self.head(self.hidden(self.conv(x).flatten(1)))
+        return list(self.head(self.hidden(self.conv(x).flatten(1))).split(sizes))
 
 
 class Encoder(Discriminator):

@@ -65,6 +65,7 @@ class Synthesis(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.style_dim = style_dim
+        self.image_channels = image_channels
         self.num_ws = num_layers(resolution)
         self.const = nn.Parameter(torch.randn(1, channels[4], 4, 4))
         self.convs = nn.ModuleList([StyledConv(channels[4], channels[4], style_dim, noise=noise)])

@@ -2,21 +2,21 @@
 
 import argparse
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
 from aestyle.engine.checkpoint import LAST, SafeCheckpointIO
 from aestyle.engine.module import PhasedModule
-from aestyle.entry import CONF
 from aestyle.errors import UserError
 from aestyle.nets.foreign import (
     State,
@@ -26,7 +26,6 @@ from aestyle.nets.foreign import (
     style_dim_codes,
 )
 from aestyle.nets.generator import num_layers
-from aestyle.resolvers import register
 from aestyle.studies.training import CONFIG, run_config
 
 BATCH_SIZE = 16
@@ -37,6 +36,8 @@ READ = frozenset({"g", "g_ema", "d", "e", "e_ema"})
 
 def convert(source: Path, output: Path, dataset_path: str | None = None) -> list[str]:
     """Writes a run folder that holds the networks of a reference checkpoint.
+
+    Hydra must have been initialised with the folder ``conf``, as it is inside a command.
 
     The method is ``joint_ae`` if the file holds an encoder, else ``stylegan2``. The averaged networks come from
     ``g_ema`` and ``e_ema`` (or from ``g`` and ``e``), the trained ones from ``g`` and ``e`` (or from the averaged).
@@ -85,17 +86,17 @@ def read_foreign(path: Path) -> dict[str, Any]:
     if path.suffix == ".pkl":
         raise UserError(f"{path}: NVIDIA's pickles cannot be read yet; give a .pt file of rosinality/stylegan2-pytorch")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings(action="ignore"):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or 'cannot be read'}; give a checkpoint file with input=<file>") from error
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise UserError(f"input={path}: {error.strerror}; give a checkpoint file") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: refused, it is no torch checkpoint or holds more than tensors, plain values and an "
             "argparse.Namespace; give a .pt file of rosinality/stylegan2-pytorch or AE-StyleGAN"
         ) from error
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
-        raise UserError(f"{path}: truncated or damaged; get the file again") from error
+        raise UserError(f"{path}: truncated or damaged, or no torch checkpoint; get the file again") from error
     names = [name for name in ("g", "g_ema") if name in checkpoint] if isinstance(checkpoint, dict) else []
     if not names or not all(_is_state(checkpoint[name]) for name in READ & checkpoint.keys()):
         raise UserError(
@@ -133,6 +134,8 @@ def translate(checkpoint: Mapping[str, Any]) -> dict[str, State]:
 def matching_config(states: Mapping[str, State], output: Path, dataset_path: str | None = None) -> DictConfig:
     """The configuration of a training whose networks have the sizes of these state dicts.
 
+    It is composed by Hydra, which must have been initialised.
+
     Args:
         states: what :func:`translate` gave.
         output: the run folder.
@@ -156,19 +159,12 @@ def matching_config(states: Mapping[str, State], output: Path, dataset_path: str
         spaces = {1: "w", num_layers(shape["resolution"]): "w_plus"}
         codes = style_dim_codes(states["encoder"], shape["style_dim"])
         overrides += [f"method/encoder={spaces[codes]}", "method/weights=official"]
-    register()
-    with _hydra():
-        cfg = compose("train", overrides)
+    cfg = compose("train", overrides)
     cfg.scale.channels = shape["channels"]
     cfg.run_dir = str(output)
     cfg.dataset.path = dataset_path or "???"
     cfg.dataset.source.path = cfg.dataset.path if dataset_path else "???"  # a reference to a missing value is an error
     return cfg
-
-
-def _hydra() -> Any:
-    """Hydra as it is inside a command, or set up for the moment."""
-    return nullcontext() if GlobalHydra.instance().is_initialized() else initialize_config_dir(str(CONF), version_base="1.3")
 
 
 def fitted(cfg: DictConfig, states: Mapping[str, State], source: Path) -> PhasedModule:
@@ -188,7 +184,7 @@ def fitted(cfg: DictConfig, states: Mapping[str, State], source: Path) -> Phased
         try:
             method.get_submodule(name).load_state_dict(state)
         except RuntimeError as error:
-            reason = str(error).splitlines()[1].strip()
+            reason = shorten(str(error).splitlines()[1], 160)
             raise UserError(f"{source}: its {name} is none that aestyle builds ({reason})") from error
     return method
 
@@ -197,10 +193,11 @@ def fitted(cfg: DictConfig, states: Mapping[str, State], source: Path) -> Phased
 def _unknown_layout(source: Path) -> Iterator[None]:
     try:
         yield
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, RuntimeError) as error:
+        reason = error.args[0] if isinstance(error, KeyError) and isinstance(error.args[0], str) else "odd sizes"
         raise UserError(
-            f"{source}: {error.args[0] if isinstance(error.args[0], str) else 'sizes'} fits no StyleGAN2 of "
-            "rosinality/stylegan2-pytorch or AE-StyleGAN; other layouts cannot be converted"
+            f"{source}: not a StyleGAN2 as rosinality/stylegan2-pytorch or AE-StyleGAN build it ({reason}); other "
+            "layouts cannot be converted"
         ) from error
 
 
@@ -218,7 +215,7 @@ def progress_of(checkpoint: Mapping[str, Any], source: Path) -> tuple[int, int]:
 
 
 def _description(method: PhasedModule, cfg: DictConfig) -> list[str]:
-    encoder = "encoder into W" + ("" if cfg.method.encoder.num_codes == 1 else "+") if method.has_encoder else "no encoder"
+    encoder = f"encoder into {method.code_space}" if method.has_encoder else "no encoder"
     sizes = [f"{name} {sum(p.numel() for p in network.parameters()):,}" for name, network in method.networks.items()]
     return [
         f"{cfg.method.name}, {encoder}, {cfg.resolution} px, {cfg.dataset.channels} image channels, style_dim "
@@ -233,6 +230,8 @@ def _left_out(checkpoint: Mapping[str, Any]) -> list[str]:
     lines = [] if "d" in checkpoint else ["d is not in the file: the discriminator is a new one"]
     if "d2" in checkpoint:
         lines.append("d2 (the second discriminator of decoupled AE-StyleGAN) is left out: joint_ae has one")
-    if not {"g_ema", "g"} <= checkpoint.keys():
-        lines.append(f"g{'' if 'g_ema' in checkpoint else '_ema'} is not in the file: trained and averaged generator are the same")
+    for pair in (("g", "g_ema"), ("e", "e_ema")):
+        there = [name for name in pair if name in checkpoint]
+        if len(there) == 1:
+            lines.append(f"only {there[0]} of {' and '.join(pair)} is in the file: it serves as both")
     return lines

@@ -48,12 +48,21 @@ def load_run(ckpt: str | Path) -> tuple[PhasedModule, DictConfig, RunInfo]:
     path = find_checkpoint(Path(ckpt))
     checkpoint = read_checkpoint(path)
     state = checkpoint["aestyle"]
-    cfg = OmegaConf.create(state["config"])
-    assert isinstance(cfg, DictConfig)
-    _refuse_foreign_targets(cfg, path)
-    model: PhasedModule = instantiate(cfg.method, _convert_="all")
-    model.load_state_dict(checkpoint["state_dict"])
-    model.on_load_checkpoint(checkpoint)
+    try:
+        cfg = OmegaConf.create(state["config"])
+        assert isinstance(cfg, DictConfig)
+        _refuse_foreign_targets(cfg, path)
+        model: PhasedModule = instantiate(cfg.method, _convert_="all")
+        model.load_state_dict(checkpoint["state_dict"])
+        model.on_load_checkpoint(checkpoint)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path}: its model cannot be built from the configuration in it ({reason}); "
+            "load it with the version of aestyle that wrote it"
+        ) from error
     model.config_yaml = state["config"]
     run_dir = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     return model.eval().requires_grad_(False), cfg, RunInfo(run_dir, path, state["images_seen"] / 1000)
@@ -72,7 +81,7 @@ def load_data(cfg: DictConfig, info: RunInfo) -> ImageDataModule:
     missing = sorted(OmegaConf.missing_keys(cfg.data))
     if missing:
         raise UserError(
-            f"{info.run_dir}: its configuration leaves data.{missing[0]} open; convert it again into another folder, "
+            f"{info.run_dir}: its configuration leaves {missing[0]} open; convert it again into another folder, "
             "with dataset.path=<folder of pictures>"
         )
     data: ImageDataModule = instantiate(cfg.data, _convert_="all")

@@ -41,9 +41,7 @@ def refuse_bad_values(cfg: DictConfig) -> None:
         if not _is(value, float) or value <= 0:
             raise UserError(f"{name}={value}: give a number above 0")
     for name, least in LEAST.items():
-        value = OmegaConf.select(cfg, name, default=least)
-        if not _is(value, int) or value < least:
-            raise UserError(f"{name}={value}: give a whole number of at least {least}")
+        require_whole(name, OmegaConf.select(cfg, name, default=least), least)
     num_ws(cfg.resolution)
     if cfg.resolution not in cfg.scale.channels:
         raise UserError(f"resolution={cfg.resolution}: scale.channels has no width for it; choose a lower one")
@@ -51,6 +49,16 @@ def refuse_bad_values(cfg: DictConfig) -> None:
         for name, value, expected in _typed(cfg[group], group):
             if value is not None and not any(_is(value, kind) for kind in expected):
                 raise UserError(f"{name}={value}: give {' or '.join(WORDS[kind] for kind in expected)}")
+
+
+def require_whole(name: str, value: Any, least: int) -> None:
+    """Makes sure that an option is a whole number of at least ``least``.
+
+    Raises:
+        UserError: it is not; names the option.
+    """
+    if not _is(value, int) or value < least:
+        raise UserError(f"{name}={value}: give a whole number of at least {least}")
 
 
 def _typed(node: Any, name: str) -> Iterator[tuple[str, Any, list[type]]]:

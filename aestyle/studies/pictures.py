@@ -11,7 +11,7 @@ from torch import Tensor
 from aestyle.data.transforms import to_float, to_uint8
 from aestyle.engine.callbacks.grids import beside, save_grid
 from aestyle.engine.module import PhasedModule
-from aestyle.errors import UserError
+from aestyle.studies.options import require_whole
 
 GRID = "grid.png"
 GRID_IMAGES = 64
@@ -37,10 +37,10 @@ def write_samples(model: PhasedModule, n: int, seed: int, batch_size: int, outpu
         output: folder for the files.
 
     Raises:
-        UserError: ``n`` is not positive.
+        UserError: ``n``, ``seed`` or ``batch_size`` is not a number that can be used.
     """
-    if n < 1:
-        raise UserError(f"n={n}: give at least 1")
+    for name, value, least in (("n", n, 1), ("seed", seed, 0), ("batch_size", batch_size, 1)):
+        require_whole(name, value, least)
     codes = model.prior(n, seed)
     batches = codes.split(batch_size)
     images = torch.cat([model.decode(code, "z").cpu() for code in track(batches, "sampling", transient=True)])
@@ -61,7 +61,11 @@ def write_reconstructions(
         images: the pictures, uint8 (N, C, R, R).
         batch_size: pictures at a time; changes none of them.
         output: folder for the files.
+
+    Raises:
+        UserError: ``batch_size`` is not a positive whole number, or the model has no encoder.
     """
+    require_whole("batch_size", batch_size, 1)
     originals, reconstructions = to_float(images), []
     for x in track(originals.split(batch_size), "reconstructing", transient=True):
         reconstructions.append(model.decode(model.encode(x.to(model.device))).cpu())

@@ -36,7 +36,9 @@ PANELS: dict[str, tuple[Callable[[str], bool], str]] = {
 MEAN_IMAGE = "mse_mean_image"
 
 
-def draw(run: str | Path, device: torch.device | str = "cpu", batch_size: int = 16) -> tuple[RunInfo, list[Path], list[str]]:
+def draw(
+    run: str | Path, device: torch.device | str = "cpu", batch_size: int = 16
+) -> tuple[RunInfo, list[Path], list[str]]:
     """Draws ``curves.png``, ``reconstructions.png`` and ``samples.png`` into a run folder.
 
     Args:
@@ -55,7 +57,7 @@ def draw(run: str | Path, device: torch.device | str = "cpu", batch_size: int = 
     if not lines:
         raise UserError(f"{info.run_dir}: holds no {STATS} to draw; give the folder of a run that aestyle.train wrote")
     curves, reconstructions, samples = (info.run_dir / name for name in (CURVES, RECONSTRUCTIONS, SAMPLES))
-    draw_curves(lines, curves)
+    training_curves(lines).savefig(curves)
     model.to(device)
     draw_samples(model, samples, batch_size=batch_size)
     data = load_data(cfg, info) if model.has_encoder else None
@@ -81,12 +83,11 @@ def read_lines(path: Path) -> list[Line]:
 # -- pictures --------------------------------------------------------------------------------------------------------
 
 
-def draw_curves(lines: Sequence[Line], path: Path) -> None:
-    """Draws training statistics against thousand images, 1200 pixels wide.
+def training_curves(lines: Sequence[Line]) -> Figure:
+    """Training statistics against thousand images, 1200 pixels wide.
 
     Args:
         lines: what ``stats.jsonl`` holds; a name need not be in every line.
-        path: the PNG.
     """
     names = sorted({name for line in lines for name in line})
     panels = {title: list(filter(chosen, names)) for title, (chosen, _) in PANELS.items()}
@@ -96,10 +97,12 @@ def draw_curves(lines: Sequence[Line], path: Path) -> None:
     axes = figure.subplots(rows, 2, squeeze=False).flatten()
     for ax, (title, shown) in zip(axes, panels.items(), strict=False):
         _draw_panel(ax, lines, shown)
-        ax.set(title=title, xlabel="kimg", yscale=PANELS[title][1])
+        ax.set(title=title, xlabel="kimg")
+        if any(line.get(name, 0) > 0 for line in lines for name in shown):
+            ax.set_yscale(PANELS[title][1])
     for ax in axes[len(panels) :]:
         ax.remove()
-    figure.savefig(path)
+    return figure
 
 
 def _draw_panel(ax: Axes, lines: Sequence[Line], names: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ def wait_until_trained(run_dir: Path, process: subprocess.Popen[str], lines: int
     deadline = time.monotonic() + 120
     path = run_dir / "stats.jsonl"
     while not path.exists() or len(path.read_text().splitlines()) < lines:
-        assert process.poll() is None, f"the run ended early: {process.communicate()[0]}"
+        assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

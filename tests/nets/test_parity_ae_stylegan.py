@@ -42,7 +42,7 @@ def model(numbers: dict[str, Any], head: str) -> JointAE:
 @pytest.fixture
 def step(numbers: dict[str, Any]) -> Step:
     noise = torch.cat([n.flatten(1) for n in numbers["inputs"]["noise"]], dim=1)
-    return Step(numbers["inputs"]["x"], RecordedDraws({"noise": noise}))
+    return Step(numbers["inputs"]["x"], RecordedDraws({"rec_noise": noise}))
 
 
 def ae_step(model: JointAE, step: Step) -> None:

@@ -31,6 +31,8 @@ class Checkpoints(pl.Callback):
         self.budget = round(kimg * 1000)
         self.cadence = Cadence(every_kimg)
         self.signal = 0
+        """The signal that all ranks agreed to stop for; 0 if none."""
+        self._received = 0
         self._before = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -39,9 +41,9 @@ class Checkpoints(pl.Callback):
             signal.signal(number, self._remember)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.signal == number == signal.SIGINT:
+        if self._received == number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = number
+        self._received = number
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         """Notes where the clock stands."""
@@ -66,7 +68,7 @@ class Checkpoints(pl.Callback):
     def _agree(self, device: torch.device) -> int:
         """The highest signal number that any rank has received."""
         if world_size() == 1:
-            return self.signal
-        flag = torch.tensor(self.signal, device=device)
+            return self._received
+        flag = torch.tensor(self._received, device=device)
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
         return int(flag)

@@ -46,7 +46,8 @@ class KimgProgress(pl.Callback):
         if not trainer.is_global_zero:
             return
         kimg = method.images_seen / 1000
-        self._task = self._progress.add_task(method.name, total=self.kimg, completed=kimg, speed=0.0)
+        self._task = self._progress.add_task(method.name, total=self.kimg, speed=0.0)
+        self._progress.update(self._task, completed=kimg)
         if self.console.is_terminal:
             self._live = Live(self._progress, console=self.console, refresh_per_second=4)
             self._live.start()
