@@ -176,7 +176,9 @@ def _explain(error: Exception, config_name: str) -> str | None:
         if isinstance(cause, MissingConfigException):
             return _unknown_choice(cause)
         if isinstance(cause, OverrideParseException):
-            return f"{cause.override} cannot be read: give options as name=value, and quote a value as in name=\"'a (b)'\""
+            return (
+                f"{cause.override} cannot be read: give options as name=value, and quote a value as in name=\"'a (b)'\""
+            )
         if isinstance(cause, ConfigCompositionException):
             return _unknown_option(cause, config_name)
         if isinstance(cause, InstantiationException):
@@ -210,10 +212,10 @@ def _option_names(config_name: str) -> list[str]:
         cfg = compose(config_name)
 
     def names(node: DictConfig, prefix: str) -> Iterator[str]:
-        for key in node:
+        for key in map(str, node):
             yield f"{prefix}{key}"
-            if OmegaConf.is_dict(value := node._get_node(key)):  # type: ignore[arg-type]
-                yield from names(value, f"{prefix}{key}.")  # type: ignore[arg-type]
+            if isinstance(value := node._get_node(key), DictConfig):
+                yield from names(value, f"{prefix}{key}.")
 
     groups = [path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir()]
     return [*names(cfg, ""), *groups]

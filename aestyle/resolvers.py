@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def num_ws(resolution: int) -> int:
 
 def register() -> None:
     """Registers the resolvers ``auto_scale``, ``auto_trainer``, ``run_name``, ``num_ws`` and ``absolute``."""
-    resolvers = {
+    resolvers: dict[str, Callable[..., Any]] = {
         "auto_scale": lambda: "paper" if cuda_available() else "cpu",
         "auto_trainer": lambda: "gpu" if cuda_available() else "cpu",
         "run_name": run_name,

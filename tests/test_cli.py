@@ -94,7 +94,9 @@ def test_a_misspelt_option_is_answered_with_the_right_one(folder: Path) -> None:
     for name in names:
         at = random.randrange(name.find(".") + 1, len(name))
         wrong = name[:at] + name[at + 1 :]
-        assert re.search(rf"unknown option {re.escape(wrong)}; nearest: .*{re.escape(name)}\b", answer("train", f"{wrong}=1").line)
+        assert re.search(
+            rf"unknown option {re.escape(wrong)}; nearest: .*{re.escape(name)}\b", answer("train", f"{wrong}=1").line
+        )
     assert not list(folder.iterdir())
 
 

@@ -22,7 +22,7 @@ def module_of(path: Path) -> str:
 
 def room_of(module: str) -> str | None:
     """The room of a module; None for the package itself and what all rooms share."""
-    top = (module.split(".") + [""])[1]
+    top = [*module.split("."), ""][1]
     if top in ROOMS:
         return top
     return None if top in FOR_ALL or not top else "entry" if top == "entry" else "commands"
@@ -98,7 +98,11 @@ def test_weights_change_in_one_place_only(path: Path) -> None:
     """``latents`` may step codes, never networks; everything else steps through the engine's helper."""
     if module_of(path) == "aestyle.engine.module" or room_of(module_of(path)) == "latents":
         return
-    steps = [(line, f"{owner}.{name}") for line, owner, name in calls(path) if name in ("backward", "manual_backward", "step")]
+    steps = [
+        (line, f"{owner}.{name}")
+        for line, owner, name in calls(path)
+        if name in ("backward", "manual_backward", "step")
+    ]
     assert not steps
 
 

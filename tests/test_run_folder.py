@@ -112,7 +112,10 @@ def test_other_options_in_an_existing_folder_are_refused(option: str, difference
 
 
 def test_the_trainer_and_the_logger_may_change_between_two_starts(run: Path) -> None:
-    assert answer("train", *RUN, "kimg=0.016", "logger=csv", "callbacks.progress.every_seconds=1", f"run_dir={run}").code == 0
+    assert (
+        answer("train", *RUN, "kimg=0.016", "logger=csv", "callbacks.progress.every_seconds=1", f"run_dir={run}").code
+        == 0
+    )
 
 
 def test_statistics_are_cut_back_to_the_checkpoint(run: Path) -> None:
@@ -177,7 +180,10 @@ def test_sample_refuses_what_it_cannot_do(option: str, run: Path, tmp_path: Path
 def test_every_picture_gets_its_reconstruction(run: Path, tmp_path: Path) -> None:
     names = ["a.png", "a.jpg", "été/ü b.png", "sub/a.png", "c.x.bmp", "grid.png"]
     pictures = write_pictures(tmp_path / "in", *names, size=20)
-    assert answer("reconstruct", f"ckpt={run}", f"input={pictures}", f"output={tmp_path / 'out'}", "batch_size=4").code == 0
+    assert (
+        answer("reconstruct", f"ckpt={run}", f"input={pictures}", f"output={tmp_path / 'out'}", "batch_size=4").code
+        == 0
+    )
     written = sorted(contents(tmp_path / "out"))
     assert written == sorted(
         ["a.png.png", "a.jpg.png", "été/ü b.png", "sub/a.png", "c.x.png", "grid.png.png", "grid.png"]
@@ -200,7 +206,9 @@ def test_reconstruct_refuses_bad_input_by_name(run: Path, tmp_path: Path) -> Non
 
 def test_a_model_without_an_encoder_refuses_to_reconstruct(finished: dict[str, Path], tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "in", "a.png")
-    line = answer("reconstruct", f"ckpt={finished['stylegan2']}", f"input={pictures}", f"output={tmp_path / 'out'}").line
+    line = answer(
+        "reconstruct", f"ckpt={finished['stylegan2']}", f"input={pictures}", f"output={tmp_path / 'out'}"
+    ).line
     assert "no encoder" in line
     assert not (tmp_path / "out").exists()
 

@@ -25,7 +25,7 @@ class SafeCheckpointIO(CheckpointIO):
     is a copy, and a kill in the middle destroys the only checkpoint.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Replaces ``path`` by ``checkpoint``; the file that was there becomes ``previous.ckpt``.
 
         Raises:
@@ -60,7 +60,9 @@ class SafeCheckpointIO(CheckpointIO):
         finally:
             temporary.unlink(missing_ok=True)
 
-    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
         """Reads a checkpoint; never executes anything that is stored in it."""
         return read_checkpoint(Path(path), map_location or "cpu")
 
@@ -109,7 +111,8 @@ def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("aestyle"), dict):
         raise UserError(
-            f"{path}: not a checkpoint of aestyle; checkpoints of the reference code are read by python -m aestyle.convert"
+            f"{path}: not a checkpoint of aestyle; "
+            "checkpoints of the reference code are read by python -m aestyle.convert"
         )
     return checkpoint
 

@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import wandb
 from pytorch_lightning.loggers import WandbLogger
 
 
@@ -20,6 +21,7 @@ def wandb_logger(run_dir: str, **kwargs: Any) -> WandbLogger:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(secrets.token_hex(4))
+    wandb.finish()  # the run of the job before in a multirun, which would be taken for this one's
     logger = WandbLogger(save_dir=run_dir, id=path.read_text().strip(), resume="allow", **kwargs)
     logger.experiment.define_metric("*", step_metric="progress/kimg")
     return logger

@@ -110,7 +110,7 @@ class JointAE(StyleGAN2):
     def discriminator_loss(self, step: Step) -> Tensor:
         """Equation 5: real images against samples and reconstructions."""
         fake, rec = self.generate(len(step.real), step.draws), self.reconstruct(step)
-        real, fake, rec = self.discriminator.together(step.real, fake, rec)
+        real, fake, rec = self.discriminate(step.draws, real=step.real, fake=fake, rec=rec)
         self.record_scores(real=real, fake=fake, rec=rec)
         loss = aegan_discriminator_loss(real, fake, rec, self.weights.fake, self.weights.rec)
         self.record("loss/D", loss)
@@ -127,7 +127,8 @@ class JointAE(StyleGAN2):
         image = rec.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(self.reconstruction_loss(step.real, image), image)
         if self.weights.adversarial > 0:
-            adv = self.weights.adversarial * real_loss(self.discriminator(image))
+            (logits,) = self.discriminate(step.draws, rec=image)
+            adv = self.weights.adversarial * real_loss(logits)
             self.record("loss/AE_adv", adv)
             (adv_gradient,) = torch.autograd.grad(adv, image)
             gradient = gradient + self.adversarial_weight(rec, gradient, adv_gradient) * adv_gradient

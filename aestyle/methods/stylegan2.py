@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from aestyle.engine.augment import Augment, NoAugment
 from aestyle.engine.distributed import rank, sum_over_ranks, world_size
 from aestyle.engine.draws import Draws, sample_normal
 from aestyle.engine.module import PhasedModule
@@ -30,6 +31,7 @@ class StyleGAN2(PhasedModule):
         path_decay: step of the running mean of path lengths.
         style_mixing: probability that a batch is drawn with two codes per image.
         saturating: G minimises Equation 1 to the letter instead of the non-saturating loss.
+        augment: augmentation of everything that D looks at.
         **kwargs: see :class:`~aestyle.engine.module.PhasedModule`.
     """
 
@@ -46,6 +48,7 @@ class StyleGAN2(PhasedModule):
         path_decay: float = 0.01,
         style_mixing: float = 0.9,
         saturating: bool = False,
+        augment: Augment | None = None,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
@@ -57,6 +60,7 @@ class StyleGAN2(PhasedModule):
         self.path_decay = path_decay
         self.style_mixing = style_mixing
         self.saturating = saturating
+        self.augment = augment or NoAugment()
         self.register_buffer("path_mean", torch.zeros(()))
         self.average("mapping", "synthesis")
 
@@ -88,7 +92,7 @@ class StyleGAN2(PhasedModule):
 
     def discriminator_loss(self, step: Step) -> Tensor:
         """Equation 1 for D: real images against samples."""
-        real, fake = self.discriminator.together(step.real, self.generate(len(step.real), step.draws))
+        real, fake = self.discriminate(step.draws, real=step.real, fake=self.generate(len(step.real), step.draws))
         self.record_scores(real=real, fake=fake)
         loss = discriminator_loss(real, fake)
         self.record("loss/D", loss)
@@ -97,13 +101,14 @@ class StyleGAN2(PhasedModule):
     def r1_loss(self, step: Step) -> Tensor:
         """Lazy R1: ``gamma / 2 * every * E |grad D(x)|^2``."""
         assert self.r1 is not None
-        penalty = r1_penalty(self.discriminator, step.real)
+        penalty = r1_penalty(lambda real: self.discriminate(step.draws, real=real)[0], step.real)
         self.record("loss/r1", penalty)
         return self.r1.lazy_weight / 2 * penalty
 
     def generator_loss(self, step: Step) -> Tensor:
         """Equation 1 for F and G, non-saturating by default."""
-        loss = generator_loss(self.discriminator(self.generate(len(step.real), step.draws)), self.saturating)
+        (logits,) = self.discriminate(step.draws, fake=self.generate(len(step.real), step.draws))
+        loss = generator_loss(logits, self.saturating)
         self.record("loss/G", loss)
         return loss
 
@@ -125,6 +130,10 @@ class StyleGAN2(PhasedModule):
         self.record("loss/path", penalty)
         self.record("health/path_length", mean)
         return self.path_length.lazy_weight * penalty
+
+    def discriminate(self, draws: Draws, **batches: Tensor) -> list[Tensor]:
+        """D's logits (N, 1) on each batch, augmented with draws keyed by the batch's name."""
+        return self.discriminator.together(*(self.augment(images, draws, name) for name, images in batches.items()))
 
     def generate(self, count: int, draws: Draws) -> Tensor:
         """Samples G(F(z)) with style mixing and fresh noise: (count, C, R, R)."""

@@ -100,7 +100,9 @@ def find_checkpoint(path: Path) -> Path:
         raise UserError(f"{path}: there is no such run folder or checkpoint; train one with python -m aestyle.train")
     found = latest_checkpoint(path)
     if found is None:
-        raise UserError(f"{path}: holds no checkpoints/last.ckpt; give a run folder that aestyle.train wrote, or a file")
+        raise UserError(
+            f"{path}: holds no checkpoints/last.ckpt; give a run folder that aestyle.train wrote, or a file"
+        )
     return found
 
 

@@ -80,7 +80,7 @@ def _hints(target: str) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for base in reversed(inspect.getmro(get_object(target))):
         if base.__module__.startswith("aestyle."):
-            hints |= get_type_hints(base.__init__)
+            hints |= get_type_hints(vars(base).get("__init__", object))
     return hints
 
 

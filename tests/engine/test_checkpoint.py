@@ -223,7 +223,7 @@ def test_a_broken_last_checkpoint_falls_back_to_the_one_before(kind: str, tmp_pa
     assert found == path.with_name(PREVIOUS)
     assert read_checkpoint(found)["aestyle"]["images_seen"] == 1
     damage(found, kind)
-    with pytest.raises(UserError, match="last.ckpt"):
+    with pytest.raises(UserError, match=r"last\.ckpt"):
         latest_checkpoint(tmp_path)
 
 

@@ -31,7 +31,7 @@ class Cadence:
     """
 
     def __init__(self, every_kimg: float) -> None:
-        self.every = every_kimg * 1000
+        self.every = round(every_kimg * 1000, 6)  # 2.007 * 1000 is not 2007
 
     def due(self, before: int, after: int) -> bool:
         """Whether a multiple of the interval was reached by the iteration that led from ``before`` to ``after``."""

@@ -40,12 +40,14 @@ class Checkpoints(pl.Callback):
         for number in SIGNALS:
             signal.signal(number, self._remember)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _remember(self, number: int, frame: FrameType | None) -> None:
         if self._received == number == signal.SIGINT:
             raise KeyboardInterrupt
         self._received = number
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Notes where the clock stands."""
         self._before = method_of(pl_module).images_seen
 

@@ -43,7 +43,9 @@ class Grids(pl.Callback):
         if method_of(pl_module).images_seen == 0:
             self._draw(trainer, pl_module)
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Notes where the clock stands."""
         self._before = method_of(pl_module).images_seen
 

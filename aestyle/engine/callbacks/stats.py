@@ -38,7 +38,9 @@ class Stats(pl.Callback):
         if trainer.is_global_zero:
             keep_until(Path(trainer.default_root_dir) / FILE, images_seen / 1000, inclusive=not self.sums)
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Notes where the clock stands."""
         self._before = method_of(pl_module).images_seen
 
@@ -97,10 +99,10 @@ def keep_until(path: Path, kimg: float, inclusive: bool = True) -> None:
     kept = []
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
+            at = json.loads(text)["kimg"]
+        except (json.JSONDecodeError, TypeError, KeyError):
             continue
-        if line["kimg"] < kimg or (inclusive and line["kimg"] == kimg):
+        if at < kimg or (inclusive and at == kimg):
             kept.append(text + "\n")
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(kept), encoding="utf-8")
