@@ -211,10 +211,10 @@ def _option_names(config_name: str) -> list[str]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(config_name)
 
-    def names(node: DictConfig, prefix: str) -> Iterator[str]:
-        for key in map(str, node):
+    def names(node: Any, prefix: str) -> Iterator[str]:
+        for key in node:
             yield f"{prefix}{key}"
-            if isinstance(value := node._get_node(key), DictConfig):
+            if OmegaConf.is_dict(value := node._get_node(key)):
                 yield from names(value, f"{prefix}{key}.")
 
     groups = [path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir()]

@@ -44,6 +44,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("batch_size=0", r"batch_size=0: give a whole number of at least 1"),
         ("batch_size=2.5", r"batch_size=2\.5: give a whole number"),
         ("seed=-1", r"seed=-1: give a whole number of at least 0"),
+        ("seed=99999999999", r"seed=99999999999: give a whole number below 2\^32"),
+        ("callbacks.grids.images=0", r"callbacks\.grids\.images=0: give a whole number of at least 2"),
+        ("batch_size=3 trainer=ddp_cpu", r"batch_size=3 cannot be shared by 2 processes; use batch_size=4"),
         ("resolution=30", r"resolution=30 is not a power of two"),
         ("resolution=abc", r"resolution=abc is not a power of two"),
         ("resolution=4096", r"resolution=4096: scale\.channels has no width for it"),
@@ -90,8 +93,8 @@ def test_the_other_commands_answer_the_same_way(command: str, args: str, says: s
 
 def test_a_misspelt_option_is_answered_with_the_right_one(folder: Path) -> None:
     """A random letter of a random option is left out."""
-    names = ["batch_size", "resolution", "method.lr", "dataset.flip", "trainer.devices", "method.style_mixing"]
-    for name in names:
+    names = ["batch_size", "resolution", "dataset.flip", "trainer.devices", "method.style_mixing"]
+    for name in random.sample(names, 2):
         at = random.randrange(name.find(".") + 1, len(name))
         wrong = name[:at] + name[at + 1 :]
         assert re.search(
@@ -127,7 +130,7 @@ def test_the_process_itself_exits_with_code_2_and_no_traceback(folder: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["dé jà", "a=b,c", "(1) [2]", "#1 & ~2", "it's", 'a "b"', "{a}$b", "50%;x", "back\\slash", "ends\\", "~"]
+    "name", ["dé jà (1) [2]", "#1=a,b & ~2", "it's", """{a}$b's "c";50%""", "back\\slash", "ends\\", "~"]
 )
 def test_paths_need_no_quotes(name: str, folder: Path) -> None:
     pictures = write_pictures(folder / "in" / name, "a.png", f"{name}.png".replace("\\", ""), "c=1.png")

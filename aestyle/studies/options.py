@@ -18,6 +18,7 @@ LEAST = {
     "method.e_steps": 1,
     "method.r1.every": 1,
     "method.path_length.every": 1,
+    "callbacks.grids.images": 2,
 }
 """The least value of whole numbers."""
 
@@ -42,6 +43,8 @@ def refuse_bad_values(cfg: DictConfig) -> None:
             raise UserError(f"{name}={value}: give a number above 0")
     for name, least in LEAST.items():
         require_whole(name, OmegaConf.select(cfg, name, default=least), least)
+    if cfg.seed >= 2**32:
+        raise UserError(f"seed={cfg.seed}: give a whole number below 2^32")
     num_ws(cfg.resolution)
     if cfg.resolution not in cfg.scale.channels:
         raise UserError(f"resolution={cfg.resolution}: scale.channels has no width for it; choose a lower one")

@@ -67,6 +67,9 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
     Args:
         cfg: composed from ``conf/train.yaml``.
         run_dir: the run folder.
+
+    Raises:
+        UserError: a picture cannot be read, or the batch cannot be shared by the processes.
     """
     quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -82,6 +85,11 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
         plugins=[SafeCheckpointIO()],
         _convert_="all",
     )
+    if cfg.batch_size % trainer.world_size:
+        above = -(-cfg.batch_size // trainer.world_size) * trainer.world_size
+        raise UserError(
+            f"batch_size={cfg.batch_size} cannot be shared by {trainer.world_size} processes; use batch_size={above}"
+        )
     return method, data, trainer
 
 
