@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from aestyle.errors import UserError
+
 
 @dataclass(frozen=True)
 class EmaSettings:
@@ -18,6 +20,11 @@ class EmaSettings:
 
     half_life_kimg: float = 10.0
     rampup: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UserError: a length of time is not positive."""
+        if self.half_life_kimg <= 0 or (self.rampup is not None and self.rampup <= 0):
+            raise UserError("method.ema: half_life_kimg and rampup must be above 0 (rampup=null leaves the ramp out)")
 
     def decay(self, batch_size: int, images_seen: int) -> float:
         """Decay of one update after a global batch: ``0.5 ** (batch_size / half_life in images)``.

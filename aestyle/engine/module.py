@@ -30,7 +30,7 @@ class PhasedModule(pl.LightningModule):
         betas: Adam's decay rates per iteration.
         ema: how fast averaged weights follow.
         max_grad_norm: clips the gradient norm of each step; None does not.
-        max_bad_steps: this many steps in a row with non-finite gradients abort the training.
+        max_bad_steps: this many steps of one phase in a row with non-finite gradients abort the training.
     """
 
     network_names: tuple[str, ...] = ()
@@ -62,7 +62,8 @@ class PhasedModule(pl.LightningModule):
         self.images_seen = 0
         self.batches_seen = 0
         self.bad_steps = 0
-        self.bad_steps_in_a_row = 0
+        self.bad_steps_in_a_row: dict[str, int] = {}
+        """For each phase: one network can be lost while the others stay finite."""
         self.batch_stats: dict[str, float] = {}
         """What the last iteration recorded, averaged over repetitions and ranks."""
         self._recorded: dict[str, list[Tensor]] = {}
@@ -188,15 +189,15 @@ class PhasedModule(pl.LightningModule):
     def _is_finite(self, phase: Phase, norm: Tensor) -> bool:
         """Whether a step may be taken; counts those that may not, and gives up after too many in a row."""
         if torch.isfinite(norm):
-            self.bad_steps_in_a_row = 0
+            self.bad_steps_in_a_row[phase.name] = 0
             self.record(f"grad_norm/{phase.name}", norm)
             return True
         self.bad_steps += 1
-        self.bad_steps_in_a_row += 1
-        if self.bad_steps_in_a_row >= self.max_bad_steps:
+        in_a_row = self.bad_steps_in_a_row[phase.name] = self.bad_steps_in_a_row.get(phase.name, 0) + 1
+        if in_a_row >= self.max_bad_steps:
             raise TrainingAborted(
                 f"training aborted at {self.images_seen / 1000:.3f} kimg: the gradients of phase {phase.name} were not "
-                f"finite {self.bad_steps_in_a_row} times in a row; restart from the last checkpoint with a lower "
+                f"finite {in_a_row} times in a row; restart from the last checkpoint with a lower "
                 "method.lr or a method.max_grad_norm"
             )
         return False
@@ -227,7 +228,7 @@ class PhasedModule(pl.LightningModule):
             "images_seen": self.images_seen,
             "batches_seen": self.batches_seen,
             "bad_steps": self.bad_steps,
-            "bad_steps_in_a_row": self.bad_steps_in_a_row,
+            "bad_steps_in_a_row": dict(self.bad_steps_in_a_row),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aestyle.engine.distributed import average_over_ranks
 from aestyle.engine.phases import Lazy, Phase, Step
+from aestyle.errors import UserError
 from aestyle.losses.adaptive import adaptive_weight
 from aestyle.losses.adversarial import aegan_discriminator_loss, real_loss
 from aestyle.losses.reconstruction import PIXEL_LOSSES
@@ -72,6 +73,9 @@ class JointAE(StyleGAN2):
         e_steps: AE steps an iteration, each on a new batch.
         beta: adaptive weight of Equation 6; None keeps it at 1.
         **kwargs: see :class:`~aestyle.methods.stylegan2.StyleGAN2`.
+
+    Raises:
+        UserError: there is no such pixel loss.
     """
 
     network_names = ("mapping", "synthesis", "discriminator", "encoder")
@@ -90,6 +94,8 @@ class JointAE(StyleGAN2):
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.encoder = encoder
         self.weights = weights or AEWeights()
+        if pixel_loss not in PIXEL_LOSSES:
+            raise UserError(f"method.pixel_loss={pixel_loss}: choose one of {', '.join(PIXEL_LOSSES)}")
         self.pixel_loss = PIXEL_LOSSES[pixel_loss]
         self.perceptual = perceptual
         self.batches_per_iteration = self.e_steps = e_steps

@@ -31,7 +31,7 @@ class StyleGAN2(PhasedModule):
         path_decay: step of the running mean of path lengths.
         style_mixing: probability that a batch is drawn with two codes per image.
         saturating: G minimises Equation 1 to the letter instead of the non-saturating loss.
-        augment: augmentation of everything that D looks at.
+        augment: augmentation of everything that D looks at, in every step of every network.
         **kwargs: see :class:`~aestyle.engine.module.PhasedModule`.
     """
 
@@ -158,10 +158,12 @@ class StyleGAN2(PhasedModule):
         return [part.view(count, *shape) for part, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)]
 
     def record_scores(self, **logits: Tensor) -> None:
-        """Mean logits, and the share of real images that D takes for real: where ADA's heuristic looks."""
+        """Mean logits, and the mean sign of those of real images, which adaptive augmentation follows."""
         for name, value in logits.items():
             self.record(f"score/{name}", value)
         self.record("health/real_sign", logits["real"].sign())
+        for name, value in self.augment.observe(logits["real"]).items():
+            self.record(name, value)
 
     # -- the trained model from outside ------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ LEAST = {
     "seed": 0,
     "dataset.num_workers": 0,
     "method.e_steps": 1,
+    "method.max_bad_steps": 1,
     "method.r1.every": 1,
     "method.path_length.every": 1,
     "callbacks.grids.images": 2,

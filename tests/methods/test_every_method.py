@@ -15,13 +15,18 @@ from aestyle.errors import TrainingAborted
 from aestyle.protocol import Autoencoder
 from tests.tiny import METHODS, compose_tiny, differences
 
-pytestmark = pytest.mark.parametrize("name", METHODS)
+ADA = "method/augment=ada method.augment.speed_kimg=0.008 method.augment.interval=1 method.augment.target=-1"
+"""Augmentation that is fully there (p = 1) after the first step of D."""
+
+pytestmark = pytest.mark.parametrize(
+    "name", [*METHODS, *(pytest.param(f"{name} {ADA}", id=f"{name}-ada") for name in METHODS)]
+)
 
 
 def make(name: str, *overrides: str, seed: int = 0) -> PhasedModule:
-    """The method, tiny, with plain optimizers in the place of Lightning's."""
+    """The method, tiny, with plain optimizers in the place of Lightning's; ``name`` may be followed by overrides."""
     torch.manual_seed(seed)
-    method: PhasedModule = instantiate(compose_tiny(f"method={name}", *overrides).method, _convert_="all")
+    method: PhasedModule = instantiate(compose_tiny(*f"method={name}".split(), *overrides).method, _convert_="all")
     optimizers = method.configure_optimizers()
     method.optimizers = lambda: optimizers  # type: ignore[method-assign,assignment,return-value]
     method.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign]
@@ -53,7 +58,7 @@ def test_each_phase_changes_only_its_own_networks(name: str) -> None:
     for phase, step in each_phase(method):
         before, saved_flags = state(method), flags(method)
         method.run_phase(phase, step)
-        networks = {key.split(".")[1] for key in differences(before, state(method))} - {"path_mean"}
+        networks = {key.split(".")[1] for key in differences(before, state(method))} - {"path_mean", "augment"}
         assert networks == set(phase.networks), phase.name
         assert flags(method) == saved_flags
         assert all(p.grad is None for p in method.parameters())
@@ -93,6 +98,10 @@ class Recorder:
 
     def normal(self, name: str, shape: Any, count: int | None = None) -> Tensor:
         self.kept[name] = self.draws.normal(name, shape, count)
+        return self.kept[name]
+
+    def uniforms(self, name: str, shape: Any, count: int | None = None) -> Tensor:
+        self.kept[name] = self.draws.uniforms(name, shape, count)
         return self.kept[name]
 
     def uniform(self, name: str) -> float:
@@ -162,6 +171,8 @@ def test_too_many_bad_steps_in_a_row_abort(name: str) -> None:
     method.run_phase(bad, step)
     method.run_phase(phase, step)  # a good one starts the count anew
     method.run_phase(bad, step)
+    other = method.phases()[-1]
+    method.run_phase(other, step)  # a good one of another phase does not
     method.run_phase(bad, step)
     with pytest.raises(TrainingAborted, match=f"phase {phase.name}.*3 times in a row"):
         method.run_phase(bad, step)
