@@ -23,10 +23,10 @@ demo: install ## train joint AE-StyleGAN on real faces, evaluate it, draw its pi
 	$(PY) -m aestyle.report run=runs/demo
 
 test: install lint ## everything: lint, types, all tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 test-fast: install ## the quick part of the tests (under 3 minutes)
-	$(PY) -m pytest -m "not slow and not ddp"
+	$(PY) -m pytest -n 2 -m "not slow and not ddp"
 
 lint: install ## ruff (lint and format) and mypy
 	$(PY) -m ruff check .
@@ -39,6 +39,7 @@ format: install ## let ruff put the code in order
 
 bench: install ## step time beside the bare convolutions of the step, memory, images/s
 	$(PY) -m benchmarks.training_step
+	$(PY) -m benchmarks.loader
 
 clean: ## remove caches and build products (runs/ stays)
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache

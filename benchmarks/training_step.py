@@ -31,12 +31,8 @@ class Case:
 
     method: str
     scale: str
-    width: int
-    style_dim: int
-    depth: int
-    image_channels: int
+    dataset: str
     batch_size: int
-    resolution: int = 32
 
 
 @dataclass(frozen=True)
@@ -51,35 +47,28 @@ class Result:
 
 CASES = [
     Case(method, *size)
-    for size in [("paper", 512, 512, 8, 3, 4), ("cpu", 64, 128, 4, 1, 16)]
+    for size in [("paper", "folder", 4), ("cpu", "orl_faces", 16)]
     for method in ("stylegan2", "joint_ae")
 ]
 
 
 def training_step(case: Case) -> Step:
-    """A method at random weights, driven without a Trainer."""
-    from aestyle.methods.joint_ae import AdaptiveBeta, JointAE
-    from aestyle.methods.stylegan2 import StyleGAN2
-    from aestyle.nets.discriminator import Discriminator, Encoder
-    from aestyle.nets.generator import Mapping, Synthesis
+    """A method at random weights, as the configuration builds it at 32 px, driven without a Trainer."""
+    from hydra import compose, initialize_config_dir
+    from hydra.utils import instantiate
 
-    size, pictures = case.resolution, case.image_channels
-    channels = {4 << level: case.width for level in range(size.bit_length() - 2)}
-    synthesis = Synthesis(size, case.style_dim, channels, pictures)
-    networks: dict[str, Any] = {
-        "mapping": Mapping(case.style_dim, case.depth),
-        "synthesis": synthesis,
-        "discriminator": Discriminator(size, channels, pictures),
-    }
-    if case.method == "stylegan2":
-        module = StyleGAN2(**networks)
-    else:
-        encoder = Encoder(size, channels, case.style_dim, synthesis.num_ws, pictures)
-        module = JointAE(encoder=encoder, beta=AdaptiveBeta(), **networks)
+    from aestyle.entry import CONF
+    from aestyle.resolvers import register
+
+    register()
+    overrides = [f"method={case.method}", f"scale={case.scale}", f"dataset={case.dataset}", "resolution=32"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [*overrides, "method.r1=null", "method.path_length=null", "scale.beta_kimg=0"])
+    module = instantiate(cfg.method, _convert_="all")
     optimizers = module.configure_optimizers()
     # in place of what Lightning's Trainer provides
     vars(module).update(optimizers=lambda: optimizers, manual_backward=lambda loss: loss.backward())
-    batch = {"image": torch.rand(case.batch_size, pictures, size, size) * 2 - 1}
+    batch = {"image": torch.rand(case.batch_size, module.channels, 32, 32) * 2 - 1}
     return lambda: module.training_step(batch, 0)
 
 
@@ -142,12 +131,12 @@ def measure(case: Case) -> Result:
 
 def main() -> None:
     print(f"One training step at 32 px, fp32, CPU, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print("method     scale  width  batch  convolutions  step ms  bare ms  ratio  images/s  peak GB")
+    print("method     scale  batch  convolutions  step ms  bare ms  ratio  images/s  peak GB")
     for case in CASES:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
             result = fresh.submit(measure, case).result()
         print(
-            f"{case.method:<9}  {case.scale:<5}  {case.width:>5}  {case.batch_size:>5}  {result.calls:>12}"
+            f"{case.method:<9}  {case.scale:<5}  {case.batch_size:>5}  {result.calls:>12}"
             f"  {result.step * 1e3:>7.0f}  {result.bare * 1e3:>7.0f}  {result.step / result.bare:>5.2f}"
             f"  {case.batch_size / result.step:>8.1f}  {result.memory / 1e9:>7.2f}",
             flush=True,
