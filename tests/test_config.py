@@ -119,7 +119,7 @@ def name_of(*overrides: str) -> str:
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=1", "method=stylegan2", "batch_size=8", "resolution=16", "method.lr=0.001", "dataset.flip=false",
+    ["seed=1", "method=stylegan2", "batch_size=4", "resolution=16", "method.lr=0.001", "dataset.flip=false",
      "method/encoder=w", "method.beta=null", "scale.style_dim=64", "dataset.split.test=[1]", "dataset.channels=3"],
 )  # fmt: skip
 def test_each_option_that_changes_the_result_changes_the_run_s_name(override: str) -> None:

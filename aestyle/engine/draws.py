@@ -53,6 +53,10 @@ class Draws(Protocol):
         """N(0, 1) per sample: (N, *shape); only the first ``count`` samples if given."""
         ...
 
+    def uniforms(self, name: str, shape: Sequence[int], count: int | None = None) -> Tensor:
+        """U[0, 1) per sample: (N, *shape); only the first ``count`` samples if given."""
+        ...
+
     def uniform(self, name: str) -> float:
         """One number in [0, 1) for the whole global batch: the same on every rank."""
         ...
@@ -88,6 +92,12 @@ class KeyedDraws:
         normals = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)  # Box-Muller
         return normals[:, :size].reshape(len(positions), *shape).to(self.dtype)
 
+    def uniforms(self, name: str, shape: Sequence[int], count: int | None = None) -> Tensor:
+        """U[0, 1) per sample: (N, *shape); only the first ``count`` samples if given."""
+        positions = self.positions[:count]
+        words = _words(_key(self.seed, self.phase, self.repeat, name, "uniforms"), positions, math.prod(shape))
+        return (_shift(words, 40).float() * _UNIT).reshape(len(positions), *shape).to(self.dtype)
+
     def uniform(self, name: str) -> float:
         """One number in [0, 1) for the whole global batch: the same on every rank."""
         return (_key(self.seed, self.phase, self.repeat, name, self.clock) % 2**53) / 2**53
@@ -109,6 +119,10 @@ class RecordedDraws:
         if not isinstance(value, Tensor) or tuple(value.shape[1:]) != tuple(shape):
             raise ValueError(f"recorded draw {name!r} does not have the shape (N, {', '.join(map(str, shape))})")
         return value[:count]
+
+    def uniforms(self, name: str, shape: Sequence[int], count: int | None = None) -> Tensor:
+        """The recorded tensor of this name, checked against the shape asked for."""
+        return self.normal(name, shape, count)
 
     def uniform(self, name: str) -> float:
         """The recorded number of this name."""

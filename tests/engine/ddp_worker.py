@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from aestyle.engine.augment import AdaptiveAugment
 from aestyle.engine.distributed import average_over_ranks, check_replicas, rank, sum_over_ranks, world_size
 from aestyle.engine.phases import Phase
-from tests.methods.test_every_method import batch, make, state
+from tests.methods.test_every_method import ADA, batch, make, state
 from tests.tiny import METHODS, differences
 
 
@@ -42,8 +43,24 @@ def check_planted_drift_is_caught() -> None:
             check_replicas(method)
 
 
+def check_p_is_that_of_one_process() -> None:
+    """Both ranks' signs decide, to the bit: each rank alone would go another way."""
+    torch.manual_seed(0)
+    augment = AdaptiveAugment(target=0.2, speed_kimg=0.3, interval=2)
+    level, signs = 0, 0
+    for step in range(1, 41):
+        both = torch.randn(12, 1) + (2 * torch.rand(()) - 0.4) + torch.tensor([[-0.7], [0.7]]).repeat(6, 1)
+        augment.observe(both[rank() :: 2])
+        signs += int(both.sign().sum())
+        if step % 2 == 0:
+            level, signs = min(max(level + (24 if signs / 24 > 0.2 else -24), 0), 300), 0
+        assert augment.p == level / 300
+        check_replicas(augment)
+    assert level > 0
+
+
 def check_replicas_stay_equal() -> None:
-    for name in METHODS:
+    for name in (*METHODS, f"{METHODS[0]} {ADA}"):
         method = make(name)
         for i in range(5):
             images = batch(method, seed=10 * i + rank())

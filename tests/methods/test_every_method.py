@@ -15,8 +15,8 @@ from aestyle.errors import TrainingAborted
 from aestyle.protocol import Autoencoder
 from tests.tiny import METHODS, compose_tiny, differences
 
-ADA = "method/augment=ada method.augment.speed_kimg=0.008 method.augment.interval=1 method.augment.target=-1"
-"""Augmentation that is fully there (p = 1) after the first step of D."""
+ADA = "method/augment=ada method.augment.start=0.5 method.augment.speed_kimg=0.1 method.augment.interval=1"
+"""Augmentation that is there from the start and changes in every iteration."""
 
 pytestmark = pytest.mark.parametrize(
     "name", [*METHODS, *(pytest.param(f"{name} {ADA}", id=f"{name}-ada") for name in METHODS)]
