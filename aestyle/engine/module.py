@@ -130,7 +130,7 @@ class PhasedModule(pl.LightningModule):
 
     # -- one iteration -----------------------------------------------------------------------------------------------
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Runs every phase that is due, then moves the clock and the averaged weights.
 
         Args:

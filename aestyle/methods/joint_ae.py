@@ -156,9 +156,9 @@ class JointAE(StyleGAN2):
         if self.beta is None or self.images_seen < self.beta.start_kimg * 1000:
             return rec.new_ones(())
         layers = self.synthesis.last_layer[: 1 if self.beta.rgb_only else None]
-        gradients = [
-            g for at_image in (rec_gradient, adv_gradient) for g in torch.autograd.grad(rec, layers, at_image, retain_graph=True)
-        ]
+        gradients: list[Tensor] = []
+        for at_image in (rec_gradient, adv_gradient):
+            gradients += torch.autograd.grad(rec, layers, at_image, retain_graph=True)
         gradients = average_over_ranks(gradients)
         beta = adaptive_weight(gradients[: len(layers)], gradients[len(layers) :], self.beta.eps, self.beta.maximum)
         self.record("health/beta", beta)

@@ -123,4 +123,3 @@ def generator_shape(state: Mapping[str, Tensor]) -> dict[str, object]:
 def style_dim_codes(state: Mapping[str, Tensor], style_dim: int) -> int:
     """Number of styles that a translated encoder predicts: 1 for W, the number of layers for W+."""
     return int(state["head.weight"].shape[0] // style_dim)
-

@@ -63,7 +63,9 @@ class StyledConv(nn.Module):
         noise: whether the layer has a noise input (its strength starts at 0).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, style_dim: int, up: bool = False, noise: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, up: bool = False, noise: bool = True
+    ) -> None:
         super().__init__()
         self.conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim, up)
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -100,4 +102,3 @@ class ToRGB(nn.Module):
         style = self.affine(w) * self.scale
         x = F.conv2d(x * style[:, :, None, None], self.weight, self.bias)
         return x if image is None else x + upsample2(image)
-

@@ -39,7 +39,7 @@ def check_planted_drift_is_caught() -> None:
         if rank() == 1:
             tensor = method.synthesis.const if plant == "parameter" else method.path_mean  # type: ignore[union-attr]
             tensor.data += 1e-7  # type: ignore[union-attr,operator]
-        with pytest.raises(RuntimeError, match="replicas have drifted apart: (synthesis.const|path_mean)"):
+        with pytest.raises(RuntimeError, match=r"replicas have drifted apart: (synthesis\.const|path_mean)"):
             check_replicas(method)
 
 
