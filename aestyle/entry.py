@@ -21,7 +21,7 @@ _PACKAGE = Path(__file__).parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
 """The configuration: inside the package in a wheel, beside it in a checkout."""
 
-PATH_KEYS = ("run_dir", "run", "ckpt", "input", "output", "dataset.path", "paths.runs")
+PATH_KEYS = ("run_dir", "run", "ckpt", "input", "output", "dataset.path", "paths.runs", "paths.data")
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
 
 
@@ -222,7 +222,7 @@ def _option_names(config_name: str) -> list[str]:
 
 
 def _nearest(name: str, options: list[str]) -> str:
-    if len(options) <= 12:
+    if len(options) <= 40:  # the files of a group, not all options
         return f"choose one of: {', '.join(options)}"
     leaf = name.rpartition(".")[2]
     near = difflib.get_close_matches(name, options, 3, 0.5)

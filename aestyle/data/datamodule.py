@@ -1,6 +1,8 @@
 """One data module for every data set: a source of pictures, a split and a preparation."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from aestyle.data.archive import Archive, find_archive
 from aestyle.data.keyed import keyed_bits
 from aestyle.data.pictures import ImageSet, Pictures
 from aestyle.data.sampler import InfiniteBatchSampler
@@ -40,6 +43,8 @@ class ImageDataModule(pl.LightningDataModule):
         filter: One of ``aestyle.data.transforms.FILTERS``.
         num_workers: Processes that load training images; 0 loads in this process.
         cache: Whether decoded images stay in memory; ``auto`` keeps up to 512 MB.
+        prepared: Folder of prepared archives. If it holds one of these very pictures, made with these very options,
+            they are read from there: the same tensors, without decoding.
 
     Raises:
         UserError: If an option has no such value.
@@ -59,6 +64,7 @@ class ImageDataModule(pl.LightningDataModule):
         filter: str = "lanczos",
         num_workers: int = 0,
         cache: bool | Literal["auto"] = "auto",
+        prepared: str | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -71,7 +77,9 @@ class ImageDataModule(pl.LightningDataModule):
         self.flip = flip
         self.num_workers = num_workers
         self.cache = cache
-        self._pictures = Pictures(source, Preparation(resolution, channels, crop, filter))
+        self.prepared = prepared
+        self.preparation = Preparation(resolution, channels, crop, filter)
+        self._pictures = Pictures(source, self.preparation)
         self._splits: dict[str, list[int]] = {}
 
     def setup(self, stage: str = "fit") -> None:
@@ -82,6 +90,10 @@ class ImageDataModule(pl.LightningDataModule):
         """
         if self._splits:
             return
+        if self.prepared:
+            folder = Path(self.prepared)
+            self.source = find_archive(folder, str(self.name), self.source, self.preparation) or self.source
+            self._pictures = Pictures(self.source, self.preparation)
         splits = self.split(self.source)
         if not splits["train"]:
             raise UserError(f"dataset {self.name}: nothing is left to train on; hold out less with dataset.split")
@@ -89,6 +101,11 @@ class ImageDataModule(pl.LightningDataModule):
         if fits if self.cache == "auto" else self.cache:
             self._pictures.cache(progress=self.trainer is None or self.trainer.is_global_zero)
         self._splits = splits
+
+    def record(self) -> dict[str, Any]:
+        """What a result should say of the pictures: how they were prepared, and hashes where an archive has them."""
+        self.setup()
+        return self.source.record() if isinstance(self.source, Archive) else asdict(self.preparation)
 
     def has(self, split: str) -> bool:
         """Whether ``split`` holds any pictures."""

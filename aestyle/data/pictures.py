@@ -2,20 +2,17 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
+from aestyle.data.archive import Archive
+from aestyle.data.parallel import in_order, with_bar
 from aestyle.data.sources import ImageFolder, ImageSource
 from aestyle.data.transforms import Preparation
 from aestyle.errors import UserError
-
-PROGRESS_FROM = 2000
-"""From this many pictures on, decoding shows a progress bar."""
 
 
 class Pictures:
@@ -24,9 +21,14 @@ class Pictures:
     Args:
         source: Where the pictures come from.
         preparation: How they become tensors.
+
+    Raises:
+        UserError: If the source is an archive that was prepared with other options.
     """
 
     def __init__(self, source: ImageSource, preparation: Preparation) -> None:
+        if isinstance(source, Archive):
+            source.refuse_other(preparation)
         self.source = source
         self.preparation = preparation
         self._cached: Tensor | None = None
@@ -41,6 +43,8 @@ class Pictures:
         """The pictures with these numbers: uint8 (n, channels, resolution, resolution)."""
         if self._cached is not None:
             return self._cached[list(indices)]
+        if isinstance(self.source, Archive):
+            return self.source.batch(indices)
         return torch.stack([self[index] for index in indices]) if indices else self._new(0)
 
     @property
@@ -60,6 +64,11 @@ class Pictures:
         Raises:
             UserError: If some cannot be used; one line that names up to three of them and says how many there are.
         """
+        images = self.source.batch(range(len(self))) if isinstance(self.source, Archive) else self._decode_all(progress)
+        self._cached = images
+        return images
+
+    def _decode_all(self, progress: bool) -> Tensor:
         images = self._new(len(self))
 
         def fill(index: int) -> UserError | None:
@@ -69,13 +78,10 @@ class Pictures:
                 return error
             return None
 
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # Pillow decodes and resizes without the GIL
-            hidden = not progress or len(self) <= PROGRESS_FROM
-            results = track(threads.map(fill, range(len(self))), "decoding pictures", len(self), disable=hidden)
-            errors = {index: error for index, error in enumerate(results) if error}
+        results = with_bar(in_order(fill, range(len(self))), "decoding pictures", len(self), shown=progress)
+        errors = {index: error for index, error in enumerate(results) if error}
         if errors:
             raise _summary(self.source, errors)
-        self._cached = images
         return images
 
     def _decode(self, index: int) -> Tensor:

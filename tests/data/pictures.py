@@ -34,6 +34,9 @@ class Listed(ImageSource):
     def __len__(self) -> int:
         return len(self._keys)
 
+    def read(self, index: int) -> bytes:
+        return self.load(index).tobytes()
+
     def load(self, index: int) -> Image.Image:
         return random_picture(11, 9, self._mode, seed=index)
 

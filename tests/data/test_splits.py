@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 
 from aestyle.data.sources import OrlFaces
-from aestyle.data.splits import SPLITS, FractionSplit, LabelSplit
+from aestyle.data.splits import SPLITS, FolderSplit, FractionSplit, LabelSplit
 from aestyle.errors import UserError
 
 from .pictures import Listed
@@ -79,3 +79,22 @@ def test_labels_that_do_not_fit_are_refused() -> None:
         LabelSplit(test=[9])(Listed(["a", "b"], labels=[0, 1]))
     with pytest.raises(UserError, match="has no labels"):
         LabelSplit(test=[0])(Listed(["a", "b"]))
+
+
+def test_pictures_of_one_group_stay_together() -> None:
+    source = Listed(names(600))
+    groups = [str(random.randrange(80)) for _ in range(600)]
+    source.group = groups.__getitem__  # type: ignore[method-assign]
+    splits = FractionSplit(0.2, 0.2)(source)
+    assert sorted(chain(*splits.values())) == list(range(600))
+    held = [{groups[index] for index in splits[name]} for name in SPLITS]
+    assert all(held)
+    assert not (held[0] & held[1] | held[0] & held[2] | held[1] & held[2])
+
+
+def test_the_published_split_is_the_first_folder_of_the_names() -> None:
+    keys = [f"{random.choice(['train', 'val', 'test', 'valid'])}/{name}" for name in names(60)]
+    splits = FolderSplit(val=["val", "valid"], test=["test"])(Listed(keys))
+    assert sorted(chain(*splits.values())) == list(range(60))
+    found = {name: {keys[index].split("/")[0] for index in indices} for name, indices in splits.items()}
+    assert found == {"train": {"train"}, "val": {"val", "valid"}, "test": {"test"}}
