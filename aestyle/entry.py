@@ -21,7 +21,7 @@ _PACKAGE = Path(__file__).parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
 """The configuration: inside the package in a wheel, beside it in a checkout."""
 
-PATH_KEYS = ("run_dir", "run", "ckpt", "input", "output", "dataset.path", "paths.runs", "paths.data")
+PATH_KEYS = ("run_dir", "run", "ckpt", "input", "output", "real", "fake", "dataset.path", "paths.runs", "paths.data")
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aestyle.data.transforms import to_float
-from aestyle.metrics.recipe import Measurement, Recipe, Subject
+from aestyle.metrics.recipe import Measurement, Recipe, Subject, spaced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +24,18 @@ class LinearBaseline(Recipe):
     def __call__(self, subject: Subject) -> Measurement:
         """Fits on the plain train pictures (no flips) and measures the pictures of ``split``."""
         mean, basis = principal_components(self._fit_pictures(subject), self.components)
-        total, num_images = 0.0, 0
-        for x in subject.originals(self.split):
-            centred = x.flatten(1).double().cpu() - mean
-            residual = centred - centred @ basis @ basis.T
-            total += float(residual.square().mean(dim=1).sum())
-            num_images += len(x)
-        return Measurement(self.name, total / num_images, self.split, num_images, reference="train")
+        errors = subject.gather(_residual(x, mean, basis) for x in subject.originals(self.split))
+        return Measurement(self.name, float(errors.mean()), self.split, len(errors), reference="train")
 
     def _fit_pictures(self, subject: Subject) -> Tensor:
         train = subject.data.images("train")
-        count = min(len(train), self.max_fit_images)
-        return to_float(train.batch([i * len(train) // count for i in range(count)])).flatten(1).double()
+        return to_float(train.batch(spaced(len(train), self.max_fit_images))).flatten(1).double()
+
+
+def _residual(x: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
+    """Mean squared error (n,) of each picture's projection."""
+    centred = x.flatten(1).double().cpu() - mean
+    return (centred - centred @ basis @ basis.T).square().mean(dim=1)
 
 
 def principal_components(x: Tensor, components: int) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,7 @@ class EfficientNetLite0(nn.Module):
         _fill(net, _read_weights())
         self.stem = nn.Sequential(net.conv_stem, net.bn1)
         self.blocks = nn.ModuleList(chain.from_iterable(net.blocks))
+        self.head = nn.Sequential(net.conv_head, net.bn2, net.global_pool, net.classifier)
         self.to(memory_format=torch.channels_last).requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
@@ -95,6 +96,18 @@ class EfficientNetLite0(nn.Module):
         """
         return self.maps(x, (POOLED_BLOCK,), min_size)[0].mean(dim=(2, 3))
 
+    def logits(self, x: Tensor, min_size: int | None = None) -> Tensor:
+        """Scores of ImageNet's classes.
+
+        Args:
+            x: Images (N, C, H, W) in [-1, 1].
+            min_size: As in :meth:`maps`.
+
+        Returns:
+            (N, 1000).
+        """
+        return self.head(self.maps(x, (len(self.blocks) - 1,), min_size)[0])
+
 
 def efflite0(device: torch.device | str = "cpu") -> EfficientNetLite0:
     """The network on ``device``, built once and shared by all who ask."""
@@ -130,6 +143,32 @@ class PooledEffLite0:
     def __call__(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] to features (N, 112)."""
         return efflite0(x.device).pooled(x, self.min_size)
+
+
+@dataclass(frozen=True)
+class EffLite0Logits:
+    """Class scores, for the offline twin of the Inception score.
+
+    Args:
+        min_size: Images are enlarged until their shorter side has this many pixels.
+    """
+
+    min_size: int = 224
+    num_features: int = 1000
+
+    @property
+    def name(self) -> str:
+        """How result files call it."""
+        return "efflite0/logits"
+
+    @property
+    def resize(self) -> str:
+        """How result files call the resize filter."""
+        return f"bilinear antialias, at least {self.min_size} px"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] to logits (N, 1000)."""
+        return efflite0(x.device).logits(x, self.min_size)
 
 
 def enlarge(x: Tensor, min_size: int | None) -> Tensor:

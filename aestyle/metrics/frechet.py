@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from aestyle.metrics.recipe import Extractor, Measurement, Recipe, Subject, extract
-
-if TYPE_CHECKING:
-    from aestyle.data.datamodule import ImageDataModule
+from aestyle.metrics.distance import FeatureDistance, OfOriginals, OfReconstructions, OfSamples
 
 
 def frechet_distance(features: Tensor, reference: Tensor) -> float:
@@ -27,7 +20,8 @@ def frechet_distance(features: Tensor, reference: Tensor) -> float:
     """
     if not (features.isfinite().all() and reference.isfinite().all()):
         return float("nan")
-    distance = FrechetInceptionDistance(feature=_Given(features.shape[1]))
+    # Both sets are whole already: torchmetrics must not add up those of several processes.
+    distance = FrechetInceptionDistance(feature=_Given(features.shape[1]), sync_on_compute=False)
     distance.update(reference.double().cpu(), real=True)
     distance.update(features.double().cpu(), real=False)
     return float(distance.compute())
@@ -41,79 +35,21 @@ class _Given(nn.Identity):
         self.num_features = num_features
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrechetDistance(Recipe):
-    """Distance of some pictures from a reference split of the data, both seen through one feature network.
+class FrechetDistance(FeatureDistance):
+    """Fréchet distance; it is "FID" only with the published Inception network."""
 
-    All pictures pass through 8 bits first. It is "FID" only with the published Inception network.
-
-    Args:
-        extractor: The feature network with its resize filter.
-        reference: The split they are compared with.
-    """
-
-    extractor: Extractor
-    reference: str = "train"
-
-    def __call__(self, subject: Subject) -> Measurement:
-        """Compares the two sets."""
-        features = self.features(subject)
-        return Measurement(
-            metric=self.name,
-            value=frechet_distance(features, subject.features(self.extractor, self.reference)),
-            split=self.split,
-            num_images=len(features),
-            extractor=self.extractor.name,
-            resize=self.extractor.resize,
-            reference=self.reference,
-        )
-
-    @abstractmethod
-    def features(self, subject: Subject) -> Tensor:
-        """Features (N, D) of the pictures to judge."""
-
-    def check(self, data: ImageDataModule) -> None:
-        """Refuses an empty split or reference (UserError)."""
-        super().check(data)
-        data.images(self.reference)
+    def distance(self, features: Tensor, reference: Tensor) -> float:
+        """The squared distance of the two Gaussians."""
+        return frechet_distance(features, reference)
 
 
-class RealFrechetDistance(FrechetDistance):
+class RealFrechetDistance(OfOriginals, FrechetDistance):
     """The real pictures of ``split``: the floor for their reconstructions."""
 
-    def features(self, subject: Subject) -> Tensor:
-        """Features of the real pictures."""
-        return subject.features(self.extractor, self.split)
 
-
-class ReconstructionFrechetDistance(FrechetDistance):
+class ReconstructionFrechetDistance(OfReconstructions, FrechetDistance):
     """The reconstructions G(E(x)) of ``split``."""
 
-    def features(self, subject: Subject) -> Tensor:
-        """Features of the reconstructions."""
-        return extract(self.extractor, (rec for _, rec in subject.reconstructions(self.split)))
 
-
-@dataclass(frozen=True, kw_only=True)
-class SampleFrechetDistance(FrechetDistance):
-    """Samples of the prior; they belong to no split, so ``split`` repeats the reference.
-
-    Args:
-        num_images: How many samples to draw; distances of different numbers do not compare.
-        seed: Of the samples.
-    """
-
-    num_images: int
-    seed: int = 0
-
-    def __call__(self, subject: Subject) -> Measurement:
-        """Draws the samples and compares them with the reference."""
-        return replace(super().__call__(subject), split=self.reference, seed=self.seed)
-
-    def features(self, subject: Subject) -> Tensor:
-        """Features of the samples."""
-        return extract(self.extractor, subject.samples(self.num_images, self.seed))
-
-    def check(self, data: ImageDataModule) -> None:
-        """Refuses an empty reference (UserError)."""
-        data.images(self.reference)
+class SampleFrechetDistance(OfSamples, FrechetDistance):
+    """Samples of the prior."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aestyle.errors import UserError
-from aestyle.metrics.recipe import Extractor, Measurement, Recipe, Subject, extract
+from aestyle.metrics.recipe import Extractor, Measurement, Recipe, Subject
 
 if TYPE_CHECKING:
     from aestyle.data.datamodule import ImageDataModule
@@ -32,7 +32,7 @@ class SameIdentity(Recipe):
     def __call__(self, subject: Subject) -> Measurement:
         """Compares each reconstruction with all originals of the split."""
         originals = subject.features(self.extractor, self.split)
-        rec = extract(self.extractor, (rec for _, rec in subject.reconstructions(self.split)))
+        rec = subject.extract(self.extractor, (rec for _, rec in subject.reconstructions(self.split)))
         labels = torch.tensor(self._labels(subject.data))
         same = labels[nearest(rec, originals).cpu()] == labels
         return Measurement(

@@ -13,7 +13,7 @@ class ReconstructionMetric(Recipe):
 
     def __call__(self, subject: Subject) -> Measurement:
         """Reconstructs every picture of the split once."""
-        values = torch.cat([self.compare(x, rec).double().cpu() for x, rec in subject.reconstructions(self.split)])
+        values = subject.gather(self.compare(x, rec).double() for x, rec in subject.reconstructions(self.split))
         return Measurement(self.name, float(values.mean()), self.split, len(values))
 
     @abstractmethod

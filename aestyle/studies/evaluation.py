@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,17 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from torch import Tensor, nn
 
 from aestyle.errors import UserError
+from aestyle.metrics.cache import FeatureCache
 from aestyle.metrics.recipe import Recipe, Subject
+from aestyle.metrics.shares import Share
 from aestyle.protocol import Autoencoder
 
 if TYPE_CHECKING:
     from aestyle.data.datamodule import ImageDataModule
+    from aestyle.data.pictures import ImageSet
 
 Record = dict[str, Any]
 """One result: metric, value, kimg, checkpoint, split, num_images, seed, extractor, resize, reference, seconds."""
@@ -40,6 +45,9 @@ def evaluate(
     device: torch.device | str = "cpu",
     batch_size: int = 16,
     console: Console | None = None,
+    cache: Path | None = None,
+    share: Share | None = None,
+    fakes: ImageSet | None = None,
 ) -> list[Record]:
     """Runs every recipe, with a progress bar; the model, its train/eval mode and torch's generators stay as they were.
 
@@ -52,17 +60,29 @@ def evaluate(
         device: Where to compute.
         batch_size: Pictures per forward pass; results do not depend on it.
         console: Where the progress bar goes; None shows none.
+        cache: Folder where features of real pictures are kept for the next evaluation; None keeps none.
+        share: Which of several processes this is, if they measure together; all of them get the records.
+        fakes: Pictures that are measured in place of samples, where there is no model.
 
     Raises:
         UserError: a recipe has no meaning for this data (found before anything is measured) or needs a model.
     """
-    if batch_size < 1:
+    if not isinstance(batch_size, int) or batch_size < 1:
         raise UserError(f"batch_size={batch_size}: give at least 1")
     for recipe in recipes:
         recipe.check(data)
     records = []
     with undisturbed(model), torch.no_grad(), _progress(console) as progress:
-        subject = Subject(model, data, device, batch_size, track=_Tracker(progress))
+        subject = Subject(
+            model,
+            data,
+            device,
+            batch_size,
+            track=_Tracker(progress),
+            share=share or Share(),
+            cache=FeatureCache(cache) if cache else None,
+            fakes=fakes,
+        )
         overall = progress.add_task("metrics", total=len(recipes))
         for recipe in recipes:
             progress.update(overall, description=recipe.name)
@@ -72,6 +92,45 @@ def evaluate(
             records.append({**facts, "kimg": kimg, "checkpoint": checkpoint, "seconds": seconds})
             progress.advance(overall)
     return records
+
+
+@contextmanager
+def joined() -> Iterator[Share]:
+    """The part of this process where ``torchrun`` started several; they talk to each other inside of the block."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Share()
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield Share(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+def open_folders(real: str, fake: str, resolution: int | None = None) -> tuple[ImageDataModule, ImageSet]:
+    """Two sets of picture files, for a comparison without a model.
+
+    Args:
+        real: Folder, zip file or anything else that ``dataset=folder`` takes; the whole of it is the train split.
+        fake: Likewise; its pictures are square and of one size.
+        resolution: That size in pixels, which the real pictures are brought to; None: as the first fake one.
+
+    Raises:
+        UserError: One of them is missing or empty, or a picture cannot be used.
+    """
+    from aestyle.data.datamodule import ImageDataModule
+    from aestyle.data.opening import open_source
+    from aestyle.data.pictures import ImageSet, Pictures
+    from aestyle.data.splits import FractionSplit
+    from aestyle.data.transforms import Preparation
+
+    source = open_source(fake)
+    size = resolution or source.load(0).width
+    fakes = Pictures(source, Preparation(size, channels=3, crop="none"))
+    data = ImageDataModule(
+        str(real), open_source(real), FractionSplit(0, 0), resolution=size, channels=3, batch_size=1, seed=0
+    )
+    return data, ImageSet(fakes, range(len(source)))
 
 
 @contextmanager
@@ -95,7 +154,12 @@ def find_device(name: str) -> torch.device:
         UserError: there is no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Where torchrun started several processes, each has its own.
+        return (
+            torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            if torch.cuda.is_available()
+            else torch.device("cpu")
+        )
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
