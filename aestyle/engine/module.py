@@ -60,6 +60,8 @@ class PhasedModule(pl.LightningModule):
         self.config_yaml = ""
         """The run's configuration, carried into every checkpoint."""
         self.images_seen = 0
+        self.images_before = 0
+        """The clock before the last iteration."""
         self.batches_seen = 0
         self.bad_steps = 0
         self.bad_steps_in_a_row: dict[str, int] = {}
@@ -144,6 +146,7 @@ class PhasedModule(pl.LightningModule):
                 for repeat in range(phase.repeat):
                     self.run_phase(phase, Step(sub_batches[repeat], self.draws(phase.name, repeat, sub_batches[0])))
         batch_size = len(sub_batches[0]) * world_size()
+        self.images_before = self.images_seen
         self.images_seen += batch_size
         self.batches_seen += 1
         decay = self.ema_settings.decay(batch_size, self.images_seen)

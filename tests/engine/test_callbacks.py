@@ -62,13 +62,13 @@ def stand_ins(folder: Path) -> tuple[Any, Any]:
     """A trainer and a method with nothing but what the statistics look at."""
     method = object.__new__(StyleGAN2)
     torch.nn.Module.__init__(method)
-    method.images_seen, method.batch_stats = 0, {}
+    method.images_seen, method.images_before, method.batch_stats = 0, 0, {}
     return SimpleNamespace(is_global_zero=True, default_root_dir=str(folder), loggers=[]), method
 
 
 def feed(stats: Stats, trainer: Any, method: Any, values: list[dict[str, float]]) -> None:
     for value in values:
-        stats.on_train_batch_start(trainer, method, None, 0)
+        method.images_before = method.images_seen
         method.images_seen += 10
         method.batch_stats = value
         stats.on_train_batch_end(trainer, method, None, None, 0)

@@ -33,7 +33,6 @@ class Checkpoints(pl.Callback):
         self.signal = 0
         """The signal that all ranks agreed to stop for; 0 if none."""
         self._received = 0
-        self._before = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes over the signals: Lightning's own handler hangs or saves nothing with several processes."""
@@ -45,12 +44,6 @@ class Checkpoints(pl.Callback):
             raise KeyboardInterrupt
         self._received = number
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Notes where the clock stands."""
-        self._before = method_of(pl_module).images_seen
-
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -58,7 +51,7 @@ class Checkpoints(pl.Callback):
         method = method_of(pl_module)
         self.signal = self._agree(method.device)
         over = method.images_seen >= self.budget
-        if over or self.signal or self.cadence.due(self._before, method.images_seen):
+        if over or self.signal or self.cadence.due(method.images_before, method.images_seen):
             self.save(trainer, pl_module)
         trainer.should_stop = trainer.should_stop or over or bool(self.signal)
 

@@ -29,7 +29,6 @@ class Grids(pl.Callback):
         self.cadence = Cadence(every_kimg)
         self.images = images
         self.real: Tensor | None = None
-        self._before = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Chooses the real images: of the val split if there is one, spread over it."""
@@ -43,17 +42,12 @@ class Grids(pl.Callback):
         if method_of(pl_module).images_seen == 0:
             self._draw(trainer, pl_module)
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Notes where the clock stands."""
-        self._before = method_of(pl_module).images_seen
-
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draws when due."""
-        if self.cadence.due(self._before, method_of(pl_module).images_seen):
+        method = method_of(pl_module)
+        if self.cadence.due(method.images_before, method.images_seen):
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

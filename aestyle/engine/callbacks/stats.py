@@ -28,7 +28,6 @@ class Stats(pl.Callback):
         self.cadence = Cadence(every_kimg)
         self.sums: dict[str, list[float]] = {}
         """For each name the sum and the number of its values since the last line."""
-        self._before = 0
         self._clock = (0.0, 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -37,12 +36,6 @@ class Stats(pl.Callback):
         self._clock = (time.perf_counter(), images_seen)
         if trainer.is_global_zero:
             keep_until(Path(trainer.default_root_dir) / FILE, images_seen / 1000, inclusive=not self.sums)
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Notes where the clock stands."""
-        self._before = method_of(pl_module).images_seen
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -53,7 +46,7 @@ class Stats(pl.Callback):
             entry = self.sums.setdefault(name, [0.0, 0.0])
             entry[0] += value
             entry[1] += 1
-        if self.cadence.due(self._before, method.images_seen):
+        if self.cadence.due(method.images_before, method.images_seen):
             self._write(trainer, method.images_seen)
             self.sums = {}
 
