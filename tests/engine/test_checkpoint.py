@@ -124,7 +124,7 @@ def test_a_really_full_disk_and_kills_leave_a_whole_checkpoint(tmp_path: Path) -
     path = save(tmp_path, 1)
     child = run_child(
         """
-        import resource, signal, sys, time
+        import os, resource, signal, sys, time
         import torch
         from aestyle.engine import checkpoint
         from aestyle.errors import UserError
@@ -135,6 +135,7 @@ def test_a_really_full_disk_and_kills_leave_a_whole_checkpoint(tmp_path: Path) -
             checkpoint.SafeCheckpointIO().save_checkpoint({"aestyle": {}, "x": torch.rand(1_000_000)}, sys.argv[1])
         except UserError as error:
             print(error, flush=True)
+            print(os.listdir(os.path.dirname(sys.argv[1])), flush=True)
 
         def slowly(value, file):
             file.write(b"PK" + bytes(100_000))
@@ -150,12 +151,15 @@ def test_a_really_full_disk_and_kills_leave_a_whole_checkpoint(tmp_path: Path) -
     assert child.stdout is not None
     said = child.stdout.readline()
     assert "last.ckpt: the checkpoint could not be saved" in said, said
-    assert sorted(contents(path.parent)) == [LAST]
+    assert child.stdout.readline() == f"{[LAST]}\n"
     assert child.stdout.readline() == "half way\n"
     child.kill()
     child.wait(timeout=30)
     assert latest_checkpoint(tmp_path) == path
     assert read_checkpoint(path)["aestyle"]["images_seen"] == 1
+    assert len(contents(path.parent)) == 2
+    save(tmp_path, 1)
+    assert sorted(contents(path.parent)) == [LAST, PREVIOUS]  # what the killed save left behind is gone
 
     child = run_child(
         """
