@@ -39,6 +39,7 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: Images a sub-batch over all ranks.
         seed: Seed of the run.
         flip: Whether half of the training images are mirrored left to right.
+        shift: Training images are moved by up to this many pixels in each direction, for very small data sets.
         crop: One of ``aestyle.data.transforms.CROPS``.
         filter: One of ``aestyle.data.transforms.FILTERS``.
         num_workers: Processes that load training images; 0 loads in this process.
@@ -60,6 +61,7 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: int,
         seed: int,
         flip: bool = True,
+        shift: int = 0,
         crop: str = "center",
         filter: str = "lanczos",
         num_workers: int = 0,
@@ -75,6 +77,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip
+        self.shift = shift
         self.num_workers = num_workers
         self.cache = cache
         self.prepared = prepared
@@ -145,7 +148,7 @@ class ImageDataModule(pl.LightningDataModule):
             world_size=trainer.world_size,
         )
         return _Loader(
-            _TrainImages(self.images("train"), self.seed, self.flip),
+            _TrainImages(self.images("train"), self.seed, self.flip, self.shift),
             batch_sampler=sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -160,18 +163,32 @@ class ImageDataModule(pl.LightningDataModule):
 
 
 class _TrainImages(Dataset[dict[str, Tensor]]):
-    """Training images by (position in the stream, number in the set), mirrored by a coin keyed by the position."""
+    """Training images by (position in the stream, number in the set), mirrored and moved by draws of the position."""
 
-    def __init__(self, images: ImageSet, seed: int, flip: bool) -> None:
+    def __init__(self, images: ImageSet, seed: int, flip: bool, shift: int) -> None:
         self._images = images
         self._seed = seed
         self._flip = flip
+        self._shift = shift
 
     def __getitem__(self, drawn: tuple[int, int]) -> dict[str, Tensor]:
         position, index = drawn
         image = self._images.batch([index])[0]
-        mirrored = self._flip and keyed_bits(self._seed, "flip", position) & 1
-        return {"image": image.flip(-1) if mirrored else image}
+        if self._flip and keyed_bits(self._seed, "flip", position) & 1:
+            image = image.flip(-1)
+        if self._shift:
+            choices = 2 * self._shift + 1
+            down, right = divmod(keyed_bits(self._seed, "shift", position) % choices**2, choices)
+            image = moved(image, down - self._shift, right - self._shift)
+        return {"image": image}
+
+
+def moved(image: Tensor, down: int, right: int) -> Tensor:
+    """An image (C, H, W) moved by whole pixels; what comes in repeats the edge."""
+    height, width = image.shape[-2:]
+    rows = (torch.arange(height) - down).clamp(0, height - 1)
+    columns = (torch.arange(width) - right).clamp(0, width - 1)
+    return image[:, rows][:, :, columns]
 
 
 class _Loader(DataLoader[dict[str, Tensor]]):

@@ -15,6 +15,7 @@ LEAST = {
     "batch_size": 1,
     "seed": 0,
     "dataset.num_workers": 0,
+    "dataset.shift": 0,
     "method.e_steps": 1,
     "method.max_bad_steps": 1,
     "method.r1.every": 1,

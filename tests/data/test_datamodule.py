@@ -200,3 +200,14 @@ def test_a_trainer_that_stops_and_starts_again_sees_one_stream(tmp_path: Path) -
     assert whole[0].shape == (8, 3, 8, 8)
     assert whole[0].dtype == torch.float32
     assert torch.equal(torch.stack(run(0, 8, 2) + run(8, 24, 2)), torch.stack(whole))
+
+
+def test_shifts_are_drawn_by_position_and_repeat_the_edge() -> None:
+    shifted, plain = (torch.cat(batches(module(flip=False, shift=shift), 30)) for shift in (2, 0))
+    padded = torch.nn.functional.pad(plain.float(), (2, 2, 2, 2), mode="replicate").to(torch.uint8)
+    windows = torch.stack([padded[:, :, y : y + 8, x : x + 8] for y in range(5) for x in range(5)])
+    found = (windows == shifted).flatten(2).all(dim=2)
+    assert found.any(dim=0).all()
+    assert (found.sum(dim=1) > 0).sum() > 15  # of 25 windows in 120 draws
+    again = torch.cat(batches(module(flip=False, shift=2, images_seen=40), 20))
+    assert torch.equal(shifted[40:], again)
