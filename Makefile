@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 	$(PY) -m pip install --editable '.[dev]'
 	touch $@
 
-demo: install ## train joint AE-StyleGAN on real faces, evaluate it, draw its pictures (20 minutes on 2 cores)
+demo: install ## train joint AE-StyleGAN on real faces, evaluate it, draw its pictures (about 15 minutes on 2 cores)
 	$(PY) -m aestyle.train experiment=demo run_dir=runs/demo
 	$(PY) -m aestyle.evaluate ckpt=runs/demo metrics=demo
 	$(PY) -m aestyle.report run=runs/demo
