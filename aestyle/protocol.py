@@ -1,6 +1,7 @@
 """What every trained model offers to metrics, latent tools and reports, and all that they may know of it."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -33,4 +34,27 @@ class Autoencoder(Protocol):
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """``n`` images decoded from the prior; the same seed gives the same images, whatever ``n`` is."""
+        ...
+
+
+@runtime_checkable
+class LatentModel(Autoencoder, Protocol):
+    """A trained model whose latent spaces can be worked in."""
+
+    @property
+    def spaces(self) -> Mapping[str, Any]:
+        """The :class:`~aestyle.latents.spaces.Space` of each name, from the prior's ``z`` to the widest one."""
+        ...
+
+    @property
+    def code_space(self) -> str:
+        """The space that ``encode`` answers in and ``decode`` takes by default."""
+        ...
+
+    def prior(self, n: int, seed: int = 0) -> Tensor:
+        """The codes of ``sample``, in space ``z``."""
+        ...
+
+    def convert_code(self, code: Tensor, source: str, target: str) -> Tensor:
+        """A code of space ``source`` as one of the wider space ``target`` that decodes to the same image."""
         ...

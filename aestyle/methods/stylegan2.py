@@ -208,13 +208,27 @@ class StyleGAN2(PhasedModule):
         Raises:
             UserError: unknown space, or a code that is not of it.
         """
-        space = space or self.code_space
-        get_space(self.spaces, space).check(code)
-        if space == "z":
+        return self.ema["synthesis"](self.convert_code(code, space or self.code_space, "w_plus"))
+
+    def convert_code(self, code: Tensor, source: str, target: str) -> Tensor:
+        """A code in a wider space: ``z`` through the averaged F to ``w``, ``w`` repeated for every layer to ``w_plus``.
+
+        Args:
+            code: a batch of codes of space ``source``.
+            source: name of its space.
+            target: name of the same or a later one of ``z``, ``w``, ``w_plus``.
+
+        Raises:
+            UserError: there is no such space, the code is not of it, or the way leads back.
+        """
+        get_space(self.spaces, source).check(code)
+        get_space(self.spaces, target)
+        path = list(self.spaces)[list(self.spaces).index(source) : list(self.spaces).index(target) + 1]
+        if not path:
+            raise UserError(f"a code of space {source} cannot be brought back to {target}")
+        if {"z", "w"} <= set(path):
             code = self.ema["mapping"](code)
-        if space != "w_plus":
-            code = style_per_layer(code, self.synthesis.num_ws)
-        return self.ema["synthesis"](code)
+        return style_per_layer(code, self.synthesis.num_ws) if {"w", "w_plus"} <= set(path) else code
 
     @property
     def code_space(self) -> str:
