@@ -35,26 +35,14 @@ def generator_loss(logits: Tensor, saturating: bool = False) -> Tensor:
     return -fake_loss(logits) if saturating else real_loss(logits)
 
 
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """``-V`` of Equation 1: ``E A(-D(x)) + E A(D(G(F(z))))``.
+def discriminator_loss(real: Tensor, *negatives: tuple[Tensor, float]) -> Tensor:
+    """``-V``: ``E A(-D(x)) + sum_k weight_k E A(D(x_k))`` over kinds of negatives.
+
+    One kind, samples of weight 1, is Equation 1; distorted images beside samples are Equation 3; reconstructions beside
+    samples, of weights lambda_adv and 1 - lambda_adv (1 and 1 in the official code), are Equation 5.
 
     Args:
         real: logits on real images.
-        fake: logits on generated images.
+        *negatives: logits on images that D should take for generated, and their weight.
     """
-    return real_loss(real) + fake_loss(fake)
-
-
-def aegan_discriminator_loss(
-    real: Tensor, fake: Tensor, rec: Tensor, fake_weight: float = 0.9, rec_weight: float = 0.1
-) -> Tensor:
-    """``-V`` of AE-StyleGAN's Equation 5: reconstructions are a second kind of negatives.
-
-    Args:
-        real: logits on real images.
-        fake: logits on samples G(F(z)).
-        rec: logits on reconstructions G(E(x)).
-        fake_weight: 1 - lambda_adv in the paper (0.9), 1 in the official code.
-        rec_weight: lambda_adv in the paper (0.1), 1 in the official code.
-    """
-    return real_loss(real) + fake_weight * fake_loss(fake) + rec_weight * fake_loss(rec)
+    return real_loss(real) + sum(weight * fake_loss(logits) for logits, weight in negatives)

@@ -1,6 +1,7 @@
 """StyleGAN2 (Karras et al., 2020): the backbone and the baseline of AE-StyleGAN."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from aestyle.engine.augment import Augment, NoAugment
 from aestyle.engine.distributed import rank, sum_over_ranks, world_size
 from aestyle.engine.draws import Draws, sample_normal
 from aestyle.engine.module import PhasedModule
+from aestyle.engine.negatives import Jigsaw
 from aestyle.engine.phases import Lazy, Phase, Step
 from aestyle.errors import UserError
 from aestyle.latents.spaces import Space, get_space
@@ -32,6 +34,7 @@ class StyleGAN2(PhasedModule):
         style_mixing: probability that a batch is drawn with two codes per image.
         saturating: G minimises Equation 1 to the letter instead of the non-saturating loss.
         augment: augmentation of everything that D looks at, in every step of every network.
+        nda: negative data augmentation: distorted real images among D's negatives (Equation 3); None leaves it out.
         **kwargs: see :class:`~aestyle.engine.module.PhasedModule`.
     """
 
@@ -49,9 +52,10 @@ class StyleGAN2(PhasedModule):
         style_mixing: float = 0.9,
         saturating: bool = False,
         augment: Augment | None = None,
-        **kwargs: object,
+        nda: Jigsaw | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]
+        super().__init__(**kwargs)
         self.mapping = mapping
         self.synthesis = synthesis
         self.discriminator = discriminator
@@ -61,6 +65,7 @@ class StyleGAN2(PhasedModule):
         self.style_mixing = style_mixing
         self.saturating = saturating
         self.augment = augment or NoAugment()
+        self.nda = nda
         self.register_buffer("path_mean", torch.zeros(()))
         self.average("mapping", "synthesis")
 
@@ -91,23 +96,42 @@ class StyleGAN2(PhasedModule):
         return {"G": (("mapping", "synthesis"), self.path_length), "D": (("discriminator",), self.r1)}
 
     def discriminator_loss(self, step: Step) -> Tensor:
-        """Equation 1 for D: real images against samples."""
-        real, fake = self.discriminate(step.draws, real=step.real, fake=self.generate(len(step.real), step.draws))
-        self.record_scores(real=real, fake=fake)
-        loss = discriminator_loss(real, fake)
+        """Real images against what D should take for generated."""
+        negatives = self.negatives(step)
+        images = {name: x for name, (x, _) in negatives.items()}
+        real, *fakes = self.discriminate(step, real=step.real, **images)
+        self.record_scores(real=real, **dict(zip(negatives, fakes, strict=True)))
+        weights = [weight for _, weight in negatives.values()]
+        loss = discriminator_loss(real, *zip(fakes, weights, strict=True))
         self.record("loss/D", loss)
         return loss
 
-    def r1_loss(self, step: Step) -> Tensor:
-        """Lazy R1: ``gamma / 2 * every * E |grad D(x)|^2``."""
+    def negatives(self, step: Step) -> dict[str, tuple[Tensor, float]]:
+        """What D should take for generated, each with its weight: samples (Equation 1), distorted images (3)."""
+        fake = self.generate(len(step.real), step.draws)
+        if self.nda is None:
+            return {"fake": (fake, 1.0)}
+        return {"fake": (fake, 1 - self.nda.weight), "nda": (self.nda(step.real, step.draws), self.nda.weight)}
+
+    def r1_loss(
+        self, step: Step, discriminate: Callable[..., list[Tensor]] | None = None, name: str = "loss/r1"
+    ) -> Tensor:
+        """Lazy R1: ``gamma / 2 * every * E |grad D(x)|^2``.
+
+        Args:
+            step: whose real images are looked at.
+            discriminate: D with its augmentation; the default is :meth:`discriminate`.
+            name: what the penalty is recorded as.
+        """
         assert self.r1 is not None
-        penalty = r1_penalty(lambda real: self.discriminate(step.draws, real=real)[0], step.real)
-        self.record("loss/r1", penalty)
+        judge = discriminate or self.discriminate
+        penalty = r1_penalty(lambda real: judge(step, real=real)[0], step.real)
+        self.record(name, penalty)
         return self.r1.lazy_weight / 2 * penalty
 
     def generator_loss(self, step: Step) -> Tensor:
         """Equation 1 for F and G, non-saturating by default."""
-        (logits,) = self.discriminate(step.draws, fake=self.generate(len(step.real), step.draws))
+        (logits,) = self.discriminate(step, fake=self.generate(len(step.real), step.draws))
         loss = generator_loss(logits, self.saturating)
         self.record("loss/G", loss)
         return loss
@@ -131,19 +155,28 @@ class StyleGAN2(PhasedModule):
         self.record("health/path_length", mean)
         return self.path_length.lazy_weight * penalty
 
-    def discriminate(self, draws: Draws, **batches: Tensor) -> list[Tensor]:
+    def discriminate(self, step: Step, **batches: Tensor) -> list[Tensor]:
         """D's logits (N, 1) on each batch, augmented with draws keyed by the batch's name."""
-        return self.discriminator.together(*(self.augment(images, draws, name) for name, images in batches.items()))
+        return self.discriminator.together(*(self.augment(x, step.draws, name) for name, x in batches.items()))
 
     def generate(self, count: int, draws: Draws) -> Tensor:
         """Samples G(F(z)) with style mixing and fresh noise: (count, C, R, R)."""
         return self.synthesis(self.styles(count, draws), self.noise(count, draws))
 
-    def styles(self, count: int, draws: Draws) -> Tensor:
-        """Styles (count, num_ws, style_dim) of prior codes; one coin and one crossover for the whole batch."""
+    def styles(self, count: int, draws: Draws, mixing: float | None = None) -> Tensor:
+        """Styles of prior codes; one coin and one crossover for the whole batch.
+
+        Args:
+            count: how many.
+            draws: random numbers of the step.
+            mixing: probability of style mixing; the default is that of the training.
+
+        Returns:
+            (count, num_ws, style_dim).
+        """
         num_ws, shape = self.synthesis.num_ws, (self.synthesis.style_dim,)
         ws = style_per_layer(self.mapping(draws.normal("z", shape, count)), num_ws)
-        if draws.uniform("mix") < self.style_mixing:
+        if draws.uniform("mix") < (self.style_mixing if mixing is None else mixing):
             second = style_per_layer(self.mapping(draws.normal("z2", shape, count)), num_ws)
             ws = mix_styles(ws, second, 1 + int(draws.uniform("crossover") * (num_ws - 1)))
         return ws

@@ -9,7 +9,8 @@ from aestyle.engine.draws import RecordedDraws
 from aestyle.engine.phases import Step, only_trainable
 from aestyle.losses.adversarial import real_loss
 from aestyle.losses.reconstruction import l1, mse
-from aestyle.methods.joint_ae import AdaptiveBeta, AEWeights, JointAE
+from aestyle.methods.ae_stylegan import AdaptiveBeta, AEWeights
+from aestyle.methods.joint_ae import JointAE
 
 from . import parity
 
