@@ -16,6 +16,7 @@ from aestyle.errors import UserError
 from aestyle.studies.options import refuse_bad_values
 from aestyle.studies.training import run_config, train
 from tests.helpers import FAST, answer, choices, compose_train, write_pictures
+from tests.tiny import init_options
 
 METHODS = choices("method")
 NARROW = ("scale.channels={4: 8, 8: 8, 16: 8, 32: 8, 64: 8, 128: 8, 256: 8}", "scale.style_dim=16", "trainer=cpu")
@@ -35,7 +36,7 @@ def run_two_iterations(run_dir: Path, *overrides: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", choices("experiment"))
 def test_every_experiment_runs_two_batches(name: str, tmp_path: Path) -> None:
-    run_two_iterations(tmp_path, f"experiment={name}", *NARROW)
+    run_two_iterations(tmp_path, f"experiment={name}", "dataset=orl_faces", *NARROW)  # others may need fetching
 
 
 @pytest.mark.slow
@@ -52,7 +53,8 @@ def test_every_method_runs_two_batches_at_cpu_scale(method: str, dataset: str, t
     if dataset == "folder":
         pictures = write_pictures(tmp_path / "pictures", *(f"{i}.png" for i in range(8)), size=40)
         overrides += [f"dataset.path={pictures}", "dataset.num_workers=0"]
-    run_two_iterations(tmp_path / "run", *overrides)
+    init = init_options(method, tmp_path / "generator", *overrides)
+    run_two_iterations(tmp_path / "run", *overrides, *init)
 
 
 def count(module: nn.Module) -> int:

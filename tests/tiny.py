@@ -54,6 +54,15 @@ def run_training(*args: str, timeout: float = 180) -> str:
     return output
 
 
+def init_options(method: str, folder: Path, *args: str) -> list[str]:
+    """What a method that works on a trained generator needs: ``init_from`` a StyleGAN2 trained with ``args``."""
+    if method != "two_stage":
+        return []
+    if not folder.exists():
+        run_training(*args, "method=stylegan2", "kimg=0.016", f"run_dir={folder}")
+    return [f"init_from={folder}"]
+
+
 def checkpoint(run_dir: Path) -> dict[str, Any]:
     """The last checkpoint of a run."""
     loaded: dict[str, Any] = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)

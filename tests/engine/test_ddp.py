@@ -1,31 +1,33 @@
 """Two gloo processes: equal to one process, equal to each other, and alike in every decision."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.tiny import METHODS, TINY, checkpoint, run_training
+from tests.engine.ranks import check_on_two_ranks
+from tests.methods.test_every_method import ADA
+from tests.tiny import METHODS, TINY, checkpoint, compose_tiny, init_options, run_training
 
 pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_two_processes_equal_one(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "augment"), [*((method, "") for method in METHODS), pytest.param("joint_ae", ADA, id="joint_ae-ada")]
+)
+def test_two_processes_equal_one(method: str, augment: str, tmp_path: Path) -> None:
     """Five batches of 16 with R1, path length, beta and EMA, in float64: the same numbers within 1e-8."""
     options = [
         *TINY,
         f"method={method}",
+        *augment.split(),
+        *init_options(method, tmp_path / "generator", *TINY),
         "batch_size=16",
         "kimg=0.08",
         "trainer.precision=64-true",
         "method.r1.every=2",
     ]
-    if method == "joint_ae":
+    if "perceptual" in compose_tiny(f"method={method}").method:
         options += ["method.perceptual=null"]  # the feature network computes in float32
     run_training(*options, f"run_dir={tmp_path / 'one'}")
     run_training(*options, "trainer=ddp_cpu", f"run_dir={tmp_path / 'two'}")
@@ -34,29 +36,9 @@ def test_two_processes_equal_one(method: str, tmp_path: Path) -> None:
     for name, value in one["state_dict"].items():
         assert value.dtype == torch.float64 or not value.is_floating_point()
         assert torch.allclose(value, two["state_dict"][name], rtol=0, atol=1e-8), name
-    assert two["state_dict"]["path_mean"] > 0
+    assert method == "two_stage" or two["state_dict"]["path_mean"] > 0
 
 
 def test_checks_inside_two_processes() -> None:
     """One launch of two ranks for all checks of ``ddp_worker``: starting processes is what costs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.ddp_worker"],
-            env={**environment, "RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        outputs = [process.communicate(timeout=120)[0] for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()
-    assert [process.returncode for process in ranks] == [0, 0], "\n".join(outputs)
-    assert all("all checks passed" in output for output in outputs)
+    check_on_two_ranks("tests.engine.ddp_worker")

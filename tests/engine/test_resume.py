@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import METHODS, TINY, checkpoint, differences, run_training, start_training, stats
+from tests.tiny import METHODS, TINY, checkpoint, differences, init_options, run_training, start_training, stats
 
 KIMG = 0.64
 
@@ -38,16 +38,30 @@ def assert_same_end(a: Path, b: Path) -> None:
     assert stats(a)[-1]["kimg"] == KIMG
 
 
-CASES = [*((method, ()) for method in METHODS), ("joint_ae", ("trainer=ddp_cpu", "method.e_steps=2"))]
+def assert_p_moved(run_dir: Path) -> None:
+    """The augmentation had something to lose: p went up or down, and not only along an end of its range."""
+    seen = {line["health/ada_p"] for line in stats(run_dir)}
+    assert len(seen - {0.0, 1.0}) > 3, seen
+
+
+ADA = "method/augment=ada method.augment.start=0.5 method.augment.speed_kimg=0.4 method.augment.interval=2"
+"""p moves by 0.04 in every second iteration: checkpoints, 3 apart, fall between two moves as well as behind one."""
+
+CASES = [
+    *(pytest.param(method, "", id=method) for method in METHODS),
+    pytest.param("joint_ae", ADA, id="joint_ae-ada"),
+    pytest.param("joint_ae", f"{ADA} trainer=ddp_cpu method.e_steps=2", id="joint_ae-ada-ranks", marks=pytest.mark.ddp),
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "trainer"), CASES, ids=lambda v: str(v))
-def test_sigkill_and_same_command(method: str, trainer: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "more"), CASES)
+def test_sigkill_and_same_command(method: str, more: str, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    run_training(*options(straight, f"method={method}", *trainer))
+    choice = [f"method={method}", *more.split(), *init_options(method, tmp_path / "generator", *TINY)]
+    run_training(*options(straight, *choice))
     moment = random.Random()
-    args = options(killed, f"method={method}", *trainer)
+    args = options(killed, *choice)
     process = start_training(*args)
     wait_until_trained(killed, process, moment.randint(4, 24))  # checkpoints lie 3 iterations apart, lines 2
     time.sleep(moment.uniform(0, 0.05))
@@ -56,14 +70,22 @@ def test_sigkill_and_same_command(method: str, trainer: tuple[str, ...], tmp_pat
     assert checkpoint(killed)["aestyle"]["images_seen"] < KIMG * 1000
     assert "going on from" in run_training(*args)
     assert_same_end(straight, killed)
+    if ADA in more:
+        assert_p_moved(killed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_signal_saves_stops_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "more"),
+    [
+        pytest.param(signal.SIGTERM, ADA, id="SIGTERM"),
+        pytest.param(signal.SIGUSR1, f"{ADA} trainer=ddp_cpu", id="SIGUSR1-ranks", marks=pytest.mark.ddp),
+    ],
+)
+def test_signal_saves_stops_and_goes_on(number: signal.Signals, more: str, tmp_path: Path) -> None:
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    run_training(*options(straight, "method=joint_ae"))
-    args = options(stopped, "method=joint_ae")
+    run_training(*options(straight, "method=joint_ae", *more.split()))
+    args = options(stopped, "method=joint_ae", *more.split())
     process = start_training(*args)
     wait_until_trained(stopped, process, 5)
     process.send_signal(number)
@@ -74,6 +96,7 @@ def test_signal_saves_stops_and_goes_on(number: signal.Signals, tmp_path: Path) 
     assert 0 < checkpoint(stopped)["aestyle"]["images_seen"] < KIMG * 1000
     run_training(*args)
     assert_same_end(straight, stopped)
+    assert_p_moved(stopped)
 
 
 @pytest.mark.ddp
