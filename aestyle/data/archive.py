@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from aestyle.data.handles import PerProcess
-from aestyle.data.sources import ImageSource
+from aestyle.data.sources import ImageSource, NamedPictures
 from aestyle.data.transforms import Preparation
 from aestyle.errors import UserError
 
@@ -30,7 +30,7 @@ PARTIAL = ".partial"
 """Ending of the folder of an archive that is not complete."""
 
 
-class Archive(ImageSource):
+class Archive(NamedPictures):
     """Prepared pictures, read as they were written, with the names, labels and groups of their source.
 
     Args:
@@ -41,13 +41,11 @@ class Archive(ImageSource):
     """
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
         try:
             header = json.loads((path / HEADER).read_text(encoding="utf-8"))
             self.header: dict[str, Any] = header
             self.preparation = Preparation(**header["preparation"])
-            self._keys: list[str] = header["keys"]
-            self._labels: list[int] | None = header["labels"]
+            super().__init__(str(path), header["keys"], header["labels"])
             self._groups: list[str] | None = header["groups"]
             size = (path / IMAGES).stat().st_size
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -57,9 +55,6 @@ class Archive(ImageSource):
         if size != np.prod(self._shape, dtype=np.int64):
             raise UserError(f"{path / IMAGES}: has {size} bytes, not those of {self._shape}; delete and prepare again")
         self._images = PerProcess(functools.partial(np.memmap, path / IMAGES, np.uint8, "r", 0, self._shape))
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
     def read(self, index: int) -> bytes:
         """The raw values of a picture."""
@@ -74,18 +69,9 @@ class Archive(ImageSource):
         """The pictures with these numbers: uint8 (n, channels, resolution, resolution)."""
         return torch.from_numpy(self._pixels(indices))
 
-    def key(self, index: int) -> str:
-        """The name that the picture had in its source."""
-        return self._keys[index]
-
     def group(self, index: int) -> str:
         """The group that the picture had in its source."""
         return self._groups[index] if self._groups else self._keys[index]
-
-    @property
-    def labels(self) -> list[int] | None:
-        """The labels that the source had."""
-        return self._labels
 
     def fingerprint(self) -> str:
         """Hex SHA-256 of the pixels."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aestyle.data.handles import PerProcess
-from aestyle.data.sources import ImageSource, file_stamp
+from aestyle.data.sources import NamedPictures, file_stamp
 from aestyle.errors import UserError
 
 Pixels = NDArray[np.uint8]
 
 
-class ArrayPictures(ImageSource):
+class ArrayPictures(NamedPictures):
     """Pictures that are already pixels.
 
     Args:
@@ -41,7 +41,6 @@ class ArrayPictures(ImageSource):
         keys: Sequence[str] | None = None,
         stamp: str = "",
     ) -> None:
-        self.name = name
         self._images = images
         self._stamp = stamp
         shape, kind = images().shape, images().dtype
@@ -52,13 +51,10 @@ class ArrayPictures(ImageSource):
                 f"{name}: holds {kind} values of shape {tuple(shape)}; save pictures as uint8 (N, H, W), (N, H, W, 3) "
                 "or (N, 3, H, W)"
             )
-        self._keys = list(keys) if keys else [f"{index:05d}" for index in range(shape[0])]
-        self._labels = [int(label) for label in labels] if labels is not None else None
-        if self._labels is not None and len(self._labels) != shape[0]:
-            raise UserError(f"{name}: {shape[0]} pictures but {len(self._labels)} labels; they must be as many")
-
-    def __len__(self) -> int:
-        return len(self._keys)
+        if labels is not None and len(labels) != shape[0]:
+            raise UserError(f"{name}: {shape[0]} pictures but {len(labels)} labels; they must be as many")
+        numbers = [int(label) for label in labels] if labels is not None else None
+        super().__init__(name, keys or [f"{index:05d}" for index in range(shape[0])], numbers)
 
     def read(self, index: int) -> bytes:
         """The raw values."""
@@ -67,15 +63,6 @@ class ArrayPictures(ImageSource):
     def load(self, index: int) -> Image.Image:
         """The picture, of mode L or RGB."""
         return Image.fromarray(self._pixels(index))
-
-    def key(self, index: int) -> str:
-        """The name, or the number."""
-        return self._keys[index]
-
-    @property
-    def labels(self) -> list[int] | None:
-        """The given class numbers."""
-        return self._labels
 
     def stamp(self, index: int) -> str:
         """What was given for the whole array."""

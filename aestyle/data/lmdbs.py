@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 import lmdb
 
 from aestyle.data.handles import PerProcess
-from aestyle.data.sources import ImageSource, file_stamp
+from aestyle.data.sources import NamedPictures, file_stamp
 from aestyle.errors import UserError
 
 LENGTH = b"length"
@@ -17,7 +17,7 @@ _SHARED: WeakValueDictionary[tuple[int, str], lmdb.Environment] = WeakValueDicti
 """By process and real path: LMDB forbids a process to open a database twice, but two sources may read it."""
 
 
-class LmdbPictures(ImageSource):
+class LmdbPictures(NamedPictures):
     """Encoded pictures by key, as they are stored.
 
     Where there is a key ``length`` (decimal digits), picture i of size s has the key ``s-iiiii``, five digits at
@@ -33,23 +33,20 @@ class LmdbPictures(ImageSource):
     """
 
     def __init__(self, path: Path, resolution: int | None = None) -> None:
-        self.name = str(path)
         self._stamp = file_stamp(path / "data.mdb" if path.is_dir() else path)
         self._lmdb = PerProcess(functools.partial(_open, path))
         with self._lmdb().begin() as view:
             length = view.get(LENGTH)
             if length is not None:
                 size = _choose(_sizes(view), resolution, path)
-                self._keys = [f"{size}-{index:05d}".encode() for index in range(_count(length, path))]
-                self._names = [f"{index:05d}" for index in range(len(self._keys))]
+                names = [f"{index:05d}" for index in range(_count(length, path))]
+                self._stored = [f"{size}-{name}".encode() for name in names]
             else:
-                self._keys = list(view.cursor().iternext(keys=True, values=False))
-                self._names = [key.decode("utf-8", "surrogateescape") for key in self._keys]
-        if not self._keys:
+                self._stored = list(view.cursor().iternext(keys=True, values=False))
+                names = [key.decode("utf-8", "surrogateescape") for key in self._stored]
+        if not names:
             raise UserError(f"{path}: no pictures in this LMDB; make or fetch it anew")
-
-    def __len__(self) -> int:
-        return len(self._keys)
+        super().__init__(str(path), names)  # the number without the size (rosinality), or the key (LSUN)
 
     def read(self, index: int) -> bytes:
         """The stored bytes of the picture.
@@ -58,18 +55,14 @@ class LmdbPictures(ImageSource):
             UserError: If the key is missing; names it.
         """
         with self._lmdb().begin() as view:
-            value = view.get(self._keys[index])
+            value = view.get(self._stored[index])
         if value is None:
-            raise UserError(f"{self.name}: has no picture {self._keys[index].decode()}; make or fetch it anew")
+            raise UserError(f"{self.name}: has no picture {self._stored[index].decode()}; make or fetch it anew")
         return bytes(value)
-
-    def key(self, index: int) -> str:
-        """The number without the size (rosinality) or the key (LSUN)."""
-        return self._names[index]
 
     def stamp(self, index: int) -> str:
         """Size and time of the database, and which picture of it: another stored size is another picture."""
-        return f"{self._stamp} {self._keys[index]!r}"
+        return f"{self._stamp} {self._stored[index]!r}"
 
 
 def _open(path: Path) -> lmdb.Environment:

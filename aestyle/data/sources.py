@@ -64,6 +64,33 @@ class ImageSource(ABC):
         return digest.hexdigest()
 
 
+class NamedPictures(ImageSource):
+    """Pictures whose names and classes are known from the start, such as the entries of one file.
+
+    Args:
+        name: What messages call them.
+        keys: One name a picture.
+        labels: One class number a picture, or None.
+    """
+
+    def __init__(self, name: str, keys: Sequence[str], labels: Sequence[int] | None = None) -> None:
+        self.name = name
+        self._keys = list(keys)
+        self._labels = None if labels is None else list(labels)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def key(self, index: int) -> str:
+        """The name that was given."""
+        return self._keys[index]
+
+    @property
+    def labels(self) -> list[int] | None:
+        """The class numbers that were given, or None."""
+        return self._labels
+
+
 class PictureFiles(ImageSource):
     """Picture files below one folder.
 

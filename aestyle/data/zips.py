@@ -8,13 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 from aestyle.data.handles import PerProcess
-from aestyle.data.sources import ImageSource, folder_classes, is_picture_name
+from aestyle.data.sources import NamedPictures, folder_classes, is_picture_name
 from aestyle.errors import UserError
 
 LABELS = "dataset.json"
 
 
-class ZipPictures(ImageSource):
+class ZipPictures(NamedPictures):
     """Every picture in a zip file, in the order of the names.
 
     The layout of NVIDIA's data set tools is one case: ``dataset.json`` lists ``[name, label]`` pairs under ``labels``,
@@ -29,7 +29,6 @@ class ZipPictures(ImageSource):
     """
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
         # partial, not a method of this object: nothing may keep an open handle alive in a pickle
         self._zip = PerProcess(functools.partial(_open, path))
         entries = [info for info in self._zip().infolist() if is_picture_name(info.filename)]
@@ -39,12 +38,9 @@ class ZipPictures(ImageSource):
         if twice:
             raise UserError(f"{path}: {len(twice)} names occur twice, such as {twice[0]}; make the zip file anew")
         entries.sort(key=lambda info: info.filename)
-        self._keys = [info.filename for info in entries]
-        self._stamps = [f"{info.file_size} {info.CRC}" for info in entries]
+        super().__init__(str(path), [info.filename for info in entries])
         self._labels = self._published_labels() or folder_classes(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
+        self._stamps = [f"{info.file_size} {info.CRC}" for info in entries]
 
     def read(self, index: int) -> bytes:
         """The content of the entry.
@@ -58,15 +54,6 @@ class ZipPictures(ImageSource):
             raise UserError(
                 f"{self.name}/{self._keys[index]}: cannot be unpacked ({error}); make or fetch the zip file anew"
             ) from None
-
-    def key(self, index: int) -> str:
-        """The name of the entry."""
-        return self._keys[index]
-
-    @property
-    def labels(self) -> list[int] | None:
-        """Class numbers from ``dataset.json``, else from the folders, else None."""
-        return self._labels
 
     def stamp(self, index: int) -> str:
         """Size and checksum of the entry."""

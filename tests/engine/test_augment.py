@@ -204,6 +204,19 @@ def test_without_probability_the_images_pass_untouched(seed: int) -> None:
         assert untouched(images, keyed(4), "real") is images
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_training_with_p_zero_is_training_without(name: str) -> None:
+    """The same bits in every network; an adaptive p that starts at 0 and may not rise stays there."""
+    choices = ("none", "fixed method.augment.p=0", "ada method.augment.target=1 method.augment.interval=1")
+    methods = [make(name, *f"method/augment={choice}".split()) for choice in choices]
+    for i in range(2):
+        for method in methods:
+            method.training_step(batch(method, seed=i), 0)
+    plain, fixed, adaptive = (method.state_dict() for method in methods)
+    assert not differences(plain, fixed)
+    assert not differences(plain, {key: adaptive[key] for key in plain})  # p itself is state, and beside it
+
+
 def test_images_that_no_coin_strikes_keep_their_bits(seed: int) -> None:
     p, images, draws = 0.05, torch.rand(64, 3, 8, 8).double(), keyed(64, seed)
     s = Strengths.draw(64, p, draws, "real")
