@@ -13,8 +13,9 @@ from omegaconf.errors import InterpolationToMissingValueError
 
 from aestyle.errors import UserError
 
-NOT_IDENTITY = ("run_dir", "kimg", "paths", "logger", "trainer", "callbacks", "hydra", "data")
-"""Top-level keys that may differ between two starts of the same run: where it runs, what it logs, how long it goes on.
+NOT_IDENTITY = ("run_dir", "kimg", "paths", "logger", "trainer", "callbacks", "metrics", "evaluate", "hydra", "data")
+"""Top-level keys that may differ between two starts of the same run: where it runs, what it logs and measures, how
+long it goes on.
 
 ``data`` only repeats what ``dataset`` says.
 """
@@ -31,8 +32,12 @@ def cuda_available() -> bool:
 
 
 def identity(cfg: DictConfig) -> dict[str, Any]:
-    """What makes a run this run: its configuration, resolved, without where and how long it runs."""
+    """What makes a run this run: its configuration, resolved, without where and how long it runs.
+
+    A top-level option that is left empty says nothing, so that runs from before it was there keep their identity.
+    """
     plain = {str(key): _plain(cfg[key]) for key in cfg if key not in NOT_IDENTITY}
+    plain = {key: value for key, value in plain.items() if value not in (None, [])}
     plain.get("dataset", {}).pop("num_workers", None)
     return plain
 

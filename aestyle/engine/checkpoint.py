@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
+from aestyle.engine.slim import is_slim, read_slim
 from aestyle.errors import UserError
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
+BEST = "best.ckpt"
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -26,7 +28,7 @@ class SafeCheckpointIO(CheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Replaces ``path`` by ``checkpoint``; the file that was there becomes ``previous.ckpt``.
+        """Replaces ``path`` by ``checkpoint``; a ``last.ckpt`` that was there becomes ``previous.ckpt``.
 
         Raises:
             UserError: it could not be written; what was there still is.
@@ -43,7 +45,7 @@ class SafeCheckpointIO(CheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             torch.load(temporary, map_location="cpu", weights_only=True, mmap=True)  # refuses what could not be loaded
-            if path.exists():
+            if path.name == LAST and path.exists():
                 _link(path, path.with_name(PREVIOUS))
             os.replace(temporary, path)  # noqa: PTH105 (the atomic call, by its name)
             _sync_folder(path.parent)
@@ -101,13 +103,15 @@ def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -
     """Reads a checkpoint of this suite.
 
     Args:
-        path: the file.
+        path: the file: a whole checkpoint, or a model for use alone (``aestyle.engine.slim``).
         map_location: where its tensors go.
         mmap: leave tensors on disk until they are used.
 
     Raises:
         UserError: there is no such file, it is truncated, or it is not of this suite.
     """
+    if is_slim(path):
+        return read_slim(path, map_location)
     with _named_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what foreign files are written in
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)

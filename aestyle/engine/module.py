@@ -35,6 +35,10 @@ class PhasedModule(pl.LightningModule):
 
     network_names: tuple[str, ...] = ()
     has_encoder: bool = False
+    frozen: tuple[str, ...] = ()
+    """Networks that are never trained: they are taken from another run."""
+    needs_init: bool = False
+    """Whether training makes sense only on top of another run, given with ``init_from``."""
     batches_per_iteration: int = 1
 
     def __init__(
@@ -110,8 +114,9 @@ class PhasedModule(pl.LightningModule):
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """The trained networks by name."""
-        return {name: getattr(self, name) for name in self.network_names if hasattr(self, name)}
+        """The trained networks by name; those that an option leaves out are None."""
+        found = {name: getattr(self, name, None) for name in self.network_names}
+        return {name: network for name, network in found.items() if network is not None}
 
     def average(self, *names: str) -> None:
         """Keeps averaged copies of these networks in ``self.ema``; a subclass calls it once they are set."""
@@ -166,7 +171,12 @@ class PhasedModule(pl.LightningModule):
         return KeyedDraws(self.seed, phase, repeat, self.images_seen + offsets, self.images_seen, images.dtype)
 
     def run_phase(self, phase: Phase, step: Step) -> None:
-        """The one place where weights change: loss, backward, reduce, check, clip, step, restore."""
+        """The one place where weights change: loss, backward, reduce, check, clip, step, restore.
+
+        A phase whose networks are frozen altogether has nothing to do.
+        """
+        if not any(p.requires_grad for name in phase.networks for p in self.networks[name].parameters()):
+            return
         optimizers = self._optimizers_of(phase)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)

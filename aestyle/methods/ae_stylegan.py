@@ -161,9 +161,10 @@ class AEStyleGAN(StyleAutoencoder):
 
     def adversarial_weight(self, rec: Tensor, rec_gradient: Tensor, adv_gradient: Tensor) -> Tensor:
         """Beta of Equation 6 from the two losses' gradients at the image, carried on to G's last layer."""
-        if self.beta is None or self.images_seen < self.beta.start_kimg * 1000:
+        layers = self.synthesis.last_layer[: 1 if self.beta and self.beta.rgb_only else None]
+        frozen = not all(layer.requires_grad for layer in layers)
+        if self.beta is None or frozen or self.images_seen < self.beta.start_kimg * 1000:
             return rec.new_ones(())
-        layers = self.synthesis.last_layer[: 1 if self.beta.rgb_only else None]
         gradients: list[Tensor] = []
         for at_image in (rec_gradient, adv_gradient):
             gradients += torch.autograd.grad(rec, layers, at_image, retain_graph=True)

@@ -144,7 +144,7 @@ class StyleGAN2(PhasedModule):
         assert self.path_length is not None
         total = max(1, len(step.real) * world_size() // 2)
         count = -(-(total - rank()) // world_size())  # samples of the global half batch that lie on this rank
-        ws = self.styles(count, step.draws)
+        ws = self.styles(count, step.draws).requires_grad_()  # a frozen F leaves them without a graph
         images = self.synthesis(ws, self.noise(count, step.draws))
         direction = step.draws.normal("path_direction", images.shape[1:], count)
         lengths = path_lengths(images, ws, direction)

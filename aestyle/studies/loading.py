@@ -9,7 +9,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from aestyle.data.datamodule import ImageDataModule
 from aestyle.engine.checkpoint import latest_checkpoint, read_checkpoint
 from aestyle.engine.module import PhasedModule
+from aestyle.engine.slim import SUFFIX
 from aestyle.errors import UserError
+
+SHIPPED = Path(__file__).parent.parent / "shipped"
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class RunInfo:
     """Where a model comes from.
 
     Args:
-        run_dir: its run folder (of a lone checkpoint: the folder it lies in).
+        run_dir: its run folder (of a lone checkpoint: the folder it lies in; of a shipped model: the current one).
         checkpoint: the file that was read.
         kimg: thousand images it was trained on.
     """
@@ -31,7 +34,7 @@ def load(ckpt: str | Path, device: str = "cpu") -> PhasedModule:
     """Loads a trained model.
 
     Args:
-        ckpt: a run folder or a checkpoint file.
+        ckpt: a run folder, a checkpoint file, or the name of a model that comes with the package (:func:`shipped`).
         device: where the model goes.
 
     Returns:
@@ -53,7 +56,12 @@ def load_run(ckpt: str | Path) -> tuple[PhasedModule, DictConfig, RunInfo]:
         assert isinstance(cfg, DictConfig)
         _refuse_foreign_targets(cfg, path)
         model: PhasedModule = instantiate(cfg.method, _convert_="all")
-        model.load_state_dict(checkpoint["state_dict"])
+        for name in set(model.networks) - {key.split(".")[0] for key in checkpoint["state_dict"]}:
+            setattr(model, name, None)  # a model for use alone comes without its discriminator
+        found = model.load_state_dict(checkpoint["state_dict"], strict=False)
+        needed = {"ema", *model.networks}  # the rest is of the training only
+        if wrong := found.unexpected_keys + [key for key in found.missing_keys if key.split(".")[0] in needed]:
+            raise ValueError(f"{wrong[0]} is in one of them only")
         model.on_load_checkpoint(checkpoint)
     except UserError:
         raise
@@ -64,7 +72,10 @@ def load_run(ckpt: str | Path) -> tuple[PhasedModule, DictConfig, RunInfo]:
             "load it with the version of aestyle that wrote it"
         ) from error
     model.config_yaml = state["config"]
-    run_dir = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    if path.parent == SHIPPED:
+        run_dir = Path.cwd()  # results about a shipped model stay with who measures it
+    else:
+        run_dir = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     return model.eval().requires_grad_(False), cfg, RunInfo(run_dir, path, state["images_seen"] / 1000)
 
 
@@ -88,8 +99,13 @@ def load_data(cfg: DictConfig, info: RunInfo) -> ImageDataModule:
     return data
 
 
+def shipped() -> dict[str, Path]:
+    """The trained models that come with the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob(f"*{SUFFIX}"))}
+
+
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint that a run folder or a file name means.
+    """The checkpoint that a run folder, a file name or the name of a shipped model means.
 
     Raises:
         UserError: there is none.
@@ -97,7 +113,12 @@ def find_checkpoint(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.exists():
-        raise UserError(f"{path}: there is no such run folder or checkpoint; train one with python -m aestyle.train")
+        if str(path) in shipped():
+            return shipped()[str(path)]
+        raise UserError(
+            f"{path}: there is no such run folder or checkpoint; train one with python -m aestyle.train, or take what "
+            f"comes with the package: {', '.join(shipped()) or 'nothing yet'}"
+        )
     found = latest_checkpoint(path)
     if found is None:
         raise UserError(

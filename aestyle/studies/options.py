@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from aestyle.data.splits import SPLITS
 from aestyle.errors import UserError
 from aestyle.resolvers import num_ws
 
@@ -47,6 +48,8 @@ def refuse_bad_values(cfg: DictConfig) -> None:
         require_whole(name, OmegaConf.select(cfg, name, default=least), least)
     if cfg.seed >= 2**32:
         raise UserError(f"seed={cfg.seed}: give a whole number below 2^32")
+    _refuse_bad_starts(cfg)
+    _refuse_bad_evaluation(cfg)
     num_ws(cfg.resolution)
     if cfg.resolution not in cfg.scale.channels:
         raise UserError(f"resolution={cfg.resolution}: scale.channels has no width for it; choose a lower one")
@@ -64,6 +67,41 @@ def require_whole(name: str, value: Any, least: int) -> None:
     """
     if not _is(value, int) or value < least:
         raise UserError(f"{name}={value}: give a whole number of at least {least}")
+
+
+def _refuse_bad_starts(cfg: DictConfig) -> None:
+    """Looks at ``init_networks`` and ``freeze``."""
+    for name in ("init_networks", "freeze"):
+        value = cfg[name]
+        if value is not None and not (OmegaConf.is_list(value) and all(_is(item, str) for item in value)):
+            raise UserError(f"{name}={value}: give a list of names, as in {name}=[mapping,synthesis]")
+    if cfg.init_networks is not None and cfg.init_from is None:
+        raise UserError("init_networks says what init_from brings: give init_from=<run folder or checkpoint> as well")
+
+
+def _refuse_bad_evaluation(cfg: DictConfig) -> None:
+    """Looks at the options of evaluation along the training, and at how they go together."""
+    options, metrics = cfg.evaluate, list(cfg.get("metrics") or [])
+    for name in ("every_kimg", "patience_kimg"):
+        value = options[name]
+        if value is not None and (not _is(value, float) or value <= 0):
+            raise UserError(f"evaluate.{name}={value}: give a number above 0, or null for never")
+    if options.split not in (None, *SPLITS):
+        raise UserError(f"evaluate.split={options.split}: choose one of {', '.join(SPLITS)}, or null")
+    if options.every_kimg is None and (metrics or options.best is not None):
+        raise UserError("metrics are measured along the training only with evaluate.every_kimg=<interval>: give one")
+    if options.every_kimg is not None and not metrics:
+        raise UserError(f"evaluate.every_kimg={options.every_kimg}: name what to measure, as in metrics=[rec_mse]")
+    precision = str(OmegaConf.select(cfg, "trainer.precision", default=32))
+    if options.every_kimg is not None and precision.endswith("-true") and precision != "32-true":
+        raise UserError(
+            f"trainer.precision={precision}: metrics are measured in 32 bits; leave evaluate.every_kimg out and "
+            "measure the finished run with python -m aestyle.evaluate, or train in 32-true or a mixed precision"
+        )
+    if options.best is not None and options.best not in metrics:
+        raise UserError(f"evaluate.best={options.best}: choose one of metrics=[{','.join(metrics)}]")
+    if options.patience_kimg is not None and options.best is None:
+        raise UserError("evaluate.patience_kimg waits for one metric: name it, as in evaluate.best=rec_mse")
 
 
 def _typed(node: Any, name: str) -> Iterator[tuple[str, Any, list[type]]]:

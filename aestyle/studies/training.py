@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_
 from aestyle.engine.module import PhasedModule
 from aestyle.errors import UserError
 from aestyle.resolvers import identity
+from aestyle.studies.initialisation import freeze, initialise
+from aestyle.studies.monitoring import Evaluation, stale_standing
 from aestyle.studies.options import refuse_bad_values
 
 CONFIG = "config.yaml"
@@ -38,16 +41,17 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
     refuse_bad_values(cfg)
     refuse_other_run(cfg, run_dir)
     checkpoint = latest_checkpoint(run_dir)
-    done = read_checkpoint(checkpoint, mmap=True)["aestyle"]["images_seen"] / 1000 if checkpoint else 0.0
-    if done >= cfg.kimg:
-        say(
-            f"{run_dir} is finished ({done:g} of {cfg.kimg:g} kimg): a larger kimg goes on, another run_dir starts anew"
-        )
+    saved = read_checkpoint(checkpoint, mmap=True) if checkpoint else {"aestyle": {"images_seen": 0}}
+    done = saved["aestyle"]["images_seen"] / 1000
+    if end := _end(cfg, saved, done):
+        say(f"{run_dir} {end}, another run_dir starts anew")
         return None
     say(f"{cfg.method.name} on {cfg.dataset.name} at scale={cfg.scale.name}, {cfg.resolution} px, in {run_dir}")
     if checkpoint:
         say(f"going on from {checkpoint} at {done:g} kimg")
     method, data, trainer = build(cfg, run_dir)
+    if not checkpoint:
+        initialise(method, cfg)
     if trainer.is_global_zero:
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / CONFIG).write_text(method.config_yaml, encoding="utf-8")
@@ -57,8 +61,20 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
         say(f"stopped by signal {number} at {method.images_seen / 1000:g} kimg; the same command goes on from there")
         # Only rank 0 answers with the signal: Lightning kills it when another rank ends with an error first.
         sys.exit(128 + number if trainer.is_global_zero else 0)
+    evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
+    if evaluation and evaluation.is_stale:
+        say(f"stopped early: {evaluation.standing}")
     say(f"finished {method.images_seen / 1000:g} kimg; checkpoints, samples and statistics are in {run_dir}")
     return method
+
+
+def _end(cfg: DictConfig, saved: Mapping[str, Any], done: float) -> str | None:
+    """Why there is nothing left to do for the run that was saved last; None if there is."""
+    if done >= cfg.kimg:
+        return f"is finished ({done:g} of {cfg.kimg:g} kimg): a larger kimg goes on"
+    if standing := stale_standing(saved, cfg.evaluate.best, cfg.evaluate.patience_kimg):
+        return f"was stopped at {done:g} kimg, as {standing}: a larger evaluate.patience_kimg goes on"
+    return None
 
 
 def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDataModule, pl.Trainer]:
@@ -69,19 +85,21 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
         run_dir: the run folder.
 
     Raises:
-        UserError: a picture cannot be read, or the batch cannot be shared by the processes.
+        UserError: a picture cannot be read, nothing is called as in ``freeze``, or the batch cannot be shared by the
+            processes.
     """
     quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     method: PhasedModule = instantiate(cfg.method, _convert_="all")
     method.config_yaml = run_config(cfg)
+    freeze(method, cfg.freeze)
     data: pl.LightningDataModule = instantiate(cfg.data, _convert_="all")
     data.setup("fit")  # broken pictures are reported before any process is started
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         default_root_dir=str(run_dir),
         logger=[instantiate(logger, _convert_="all") for logger in (cfg.logger or {}).values()],
-        callbacks=[instantiate(callback) for callback in cfg.callbacks.values()],
+        callbacks=[instantiate(callback, _convert_="all") for callback in cfg.callbacks.values()],
         plugins=[SafeCheckpointIO()],
         _convert_="all",
     )

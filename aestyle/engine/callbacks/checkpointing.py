@@ -50,15 +50,11 @@ class Checkpoints(pl.Callback):
         """Saves and stops as due."""
         method = method_of(pl_module)
         self.signal = self._agree(method.device)
-        over = method.images_seen >= self.budget
-        if over or self.signal or self.cadence.due(method.images_before, method.images_seen):
-            self.save(trainer, pl_module)
-        trainer.should_stop = trainer.should_stop or over or bool(self.signal)
-
-    def save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes ``last.ckpt``, after making sure that all processes hold the same weights."""
-        check_replicas(pl_module)
-        trainer.save_checkpoint(f"{trainer.default_root_dir}/checkpoints/{LAST}")
+        # Another callback may have stopped the training in this iteration: that end is kept too.
+        stop = trainer.should_stop or method.images_seen >= self.budget or bool(self.signal)
+        if stop or self.cadence.due(method.images_before, method.images_seen):
+            save_checkpoint(trainer, pl_module)
+        trainer.should_stop = stop
 
     def _agree(self, device: torch.device) -> int:
         """The highest signal number that any rank has received."""
@@ -67,3 +63,9 @@ class Checkpoints(pl.Callback):
         flag = torch.tensor(self._received, device=device)
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
         return int(flag)
+
+
+def save_checkpoint(trainer: pl.Trainer, pl_module: pl.LightningModule, name: str = LAST) -> None:
+    """Writes ``checkpoints/<name>`` in the run folder, after making sure that all processes hold the same weights."""
+    check_replicas(pl_module)
+    trainer.save_checkpoint(f"{trainer.default_root_dir}/checkpoints/{name}")

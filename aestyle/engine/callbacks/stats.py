@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,23 +80,27 @@ class Stats(pl.Callback):
         self.sums = {name: list(entry) for name, entry in state_dict["sums"].items()}
 
 
-def keep_until(path: Path, kimg: float, inclusive: bool = True) -> None:
+def keep_until(
+    path: Path, kimg: float, inclusive: bool = True, concerns: Callable[[dict[str, Any]], bool] = lambda line: True
+) -> None:
     """Drops the lines of a JSONL file that are newer than ``kimg``, and a last line that was cut short.
 
     Args:
         path: the file; nothing happens if there is none.
         kimg: where the run goes on.
         inclusive: whether a line at exactly ``kimg`` stays.
+        concerns: tells which lines are meant; the others stay.
     """
     if not path.exists():
         return
     kept = []
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
-            at = json.loads(text)["kimg"]
+            line = json.loads(text)
+            at = line["kimg"]
         except (json.JSONDecodeError, TypeError, KeyError):
             continue
-        if at < kimg or (inclusive and at == kimg):
+        if not concerns(line) or at < kimg or (inclusive and at == kimg):
             kept.append(text + "\n")
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(kept), encoding="utf-8")
