@@ -1,1 +1,1 @@
-"""Work in latent space, for any model: spaces, priors, projections."""
+"""Work in latent space, for any model: spaces, mixing, interpolation, traversals, truncation, optimisation of codes."""

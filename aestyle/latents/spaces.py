@@ -1,5 +1,6 @@
 """Latent spaces: what a code of a model looks like, without ever guessing it from a tensor's rank."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -33,7 +34,7 @@ class Space:
         return code
 
 
-def get_space(spaces: dict[str, Space], name: str) -> Space:
+def get_space(spaces: Mapping[str, Space], name: str) -> Space:
     """The space of this name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Linear autoencoders: what any reconstruction has to beat."""
+"""Linear autoencoders and Gaussians: what any reconstruction and any sample has to beat."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from aestyle.data.transforms import to_float
+from aestyle.engine.draws import sample_normal
+from aestyle.metrics.frechet import FrechetDistance
 from aestyle.metrics.recipe import Measurement, Recipe, Subject, spaced
 
 
@@ -23,13 +25,10 @@ class LinearBaseline(Recipe):
 
     def __call__(self, subject: Subject) -> Measurement:
         """Fits on the plain train pictures (no flips) and measures the pictures of ``split``."""
-        mean, basis = principal_components(self._fit_pictures(subject), self.components)
+        mean, directions, _ = fit_components(subject, self.max_fit_images)
+        basis = directions[:, : self.components]
         errors = subject.gather(_residual(x, mean, basis) for x in subject.originals(self.split))
         return Measurement(self.name, float(errors.mean()), self.split, len(errors), reference="train")
-
-    def _fit_pictures(self, subject: Subject) -> Tensor:
-        train = subject.data.images("train")
-        return to_float(train.batch(spaced(len(train), self.max_fit_images))).flatten(1).double()
 
 
 def _residual(x: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
@@ -38,10 +37,65 @@ def _residual(x: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
     return (centred - centred @ basis @ basis.T).square().mean(dim=1)
 
 
-def principal_components(x: Tensor, components: int) -> tuple[Tensor, Tensor]:
-    """Mean (D,) of the rows of ``x`` (N, D) and their first principal directions as columns (D, components).
+@dataclass(frozen=True, kw_only=True)
+class GaussianFrechetDistance(FrechetDistance):
+    """Fréchet distance of samples of a Gaussian, clamped to [-1, 1] (8 bits do so).
 
-    There are no more than min(N, D) directions.
+    The Gaussian has the mean of the train pictures, and their variances along their first principal components.
+
+    Args:
+        components: How many.
+        num_images: How many samples to draw.
+        seed: Of the samples.
+        max_fit_images: As in :class:`LinearBaseline`.
+    """
+
+    components: int
+    num_images: int
+    seed: int = 0
+    max_fit_images: int = 1000
+
+    def features(self, subject: Subject) -> Tensor:
+        """Features of the samples."""
+        mean, directions, deviations = fit_components(subject, self.max_fit_images)
+        scaled = directions[:, : self.components] * deviations[: self.components]
+        shape = subject.data.images("train").batch([0]).shape[1:]
+
+        def draw(n: int, seed: int) -> Tensor:
+            codes = sample_normal(seed, "pca", n, scaled.shape[1:], torch.device("cpu"))
+            return (mean + codes.double() @ scaled.T).float().view(n, *shape)
+
+        return subject.extract(self.extractor, subject.drawn(draw, self.num_images, self.seed, "samples"))
+
+    @property
+    def measured_split(self) -> str:
+        """The reference: samples belong to no split."""
+        return self.reference
+
+    @property
+    def sample_seed(self) -> int:
+        """The seed."""
+        return self.seed
+
+
+def fit_components(subject: Subject, max_images: int) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`principal_components` of at most ``max_images`` evenly spaced train pictures, computed once."""
+    train = subject.data.images("train")
+
+    def fit() -> tuple[Tensor, Tensor, Tensor]:
+        return principal_components(to_float(train.batch(spaced(len(train), max_images))).flatten(1).double())
+
+    return subject.once(("principal components", max_images), fit)
+
+
+def principal_components(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Principal components of the rows of ``x`` (N, D): K = min(N, D) of them, the largest first.
+
+    Returns:
+        The mean (D,), the directions as columns (D, K) and the standard deviations along them (K,).
     """
     mean = x.mean(dim=0)
-    return mean, torch.linalg.svd(x - mean, full_matrices=False).Vh[:components].T
+    _, lengths, directions = torch.linalg.svd(x - mean, full_matrices=False)
+    peaks = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
+    directions = directions * peaks.sign()  # either sign is a principal direction; samples need one of them
+    return mean, directions.T, lengths / max(len(x) - 1, 1) ** 0.5

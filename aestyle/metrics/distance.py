@@ -85,7 +85,7 @@ class OfReconstructions(FeatureDistance):
 
     def features(self, subject: Subject) -> Tensor:
         """Features of the reconstructions."""
-        return subject.extract(self.extractor, (rec for _, rec in subject.reconstructions(self.split)))
+        return subject.reconstruction_features(self.extractor, self.split)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class OfSamples(FeatureDistance):
     def features(self, subject: Subject) -> Tensor:
         """Features of the samples."""
         count = subject.count_samples(self.num_images, self.reference)
-        return subject.extract(self.extractor, subject.samples(count, self.seed))
+        return subject.sample_features(self.extractor, count, self.seed)
 
     @property
     def measured_split(self) -> str:
@@ -115,6 +115,18 @@ class OfSamples(FeatureDistance):
     def sample_seed(self) -> int:
         """The seed."""
         return self.seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfSampleReconstructions(OfSamples):
+    """Reconstructions G(E(G(F(z)))) of samples of the prior."""
+
+    def features(self, subject: Subject) -> Tensor:
+        """Features of the reconstructed samples."""
+        model = subject.autoencoder
+        count = subject.count_samples(self.num_images, self.reference)
+        rec = (model.decode(model.encode(x)) for x in subject.samples(count, self.seed))
+        return subject.extract(self.extractor, rec)
 
 
 def _finite(*features: Tensor) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from aestyle.metrics.distance import FeatureDistance, OfOriginals, OfReconstructions, OfSamples
+from aestyle.metrics.distance import FeatureDistance, OfOriginals, OfReconstructions, OfSampleReconstructions, OfSamples
 
 
 def frechet_distance(features: Tensor, reference: Tensor) -> float:
@@ -53,3 +53,7 @@ class ReconstructionFrechetDistance(OfReconstructions, FrechetDistance):
 
 class SampleFrechetDistance(OfSamples, FrechetDistance):
     """Samples of the prior."""
+
+
+class SampleReconstructionFrechetDistance(OfSampleReconstructions, FrechetDistance):
+    """Reconstructions of samples of the prior."""

@@ -27,12 +27,14 @@ class SameIdentity(Recipe):
         extractor: The feature network with its resize filter.
     """
 
+    higher_is_better = True
+
     extractor: Extractor
 
     def __call__(self, subject: Subject) -> Measurement:
         """Compares each reconstruction with all originals of the split."""
         originals = subject.features(self.extractor, self.split)
-        rec = subject.extract(self.extractor, (rec for _, rec in subject.reconstructions(self.split)))
+        rec = subject.reconstruction_features(self.extractor, self.split)
         labels = torch.tensor(self._labels(subject.data))
         same = labels[nearest(rec, originals).cpu()] == labels
         return Measurement(

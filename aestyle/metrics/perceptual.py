@@ -1,6 +1,7 @@
-"""Perceptual loss on the offline feature network."""
+"""Perceptual loss and distances on the offline feature network."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,12 +47,74 @@ class PerceptualLoss:
         Returns:
             Scalar, at least 0, and 0 for equal images.
         """
-        with torch.no_grad():
-            targets = self._unit_maps(x)
-        pairs = zip(targets, self._unit_maps(x_hat), strict=True)
-        return torch.stack([(f - f_hat).square().sum(dim=1).mean() for f, f_hat in pairs]).sum()
+        return self.distances(x.detach(), x_hat).mean()
+
+    def distances(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distances (N,) of pairs of images (N, C, H, W) in [-1, 1], picture by picture."""
+        pairs = zip(self._unit_maps(x), self._unit_maps(y), strict=True)
+        return torch.stack([(f - g).square().sum(dim=1).mean(dim=(1, 2)) for f, g in pairs]).sum(dim=0)
 
     def _unit_maps(self, x: Tensor) -> list[Tensor]:
         network = self.network or efflite0(x.device)
         maps = network.maps(x, self.taps, self.min_size)
         return [f * (f.square().sum(dim=1, keepdim=True) + self.eps).rsqrt() for f in maps]
+
+
+@dataclass(frozen=True)
+class EffLite0Distance:
+    """:class:`PerceptualLoss` of single pictures, the offline twin of LPIPS (see ``pairwise.ImageDistance``).
+
+    Args:
+        taps: 0-based MBConv block indices, ascending.
+        min_size: Images are enlarged until their shorter side has this many pixels; None keeps every size.
+    """
+
+    taps: Sequence[int] = (0, 2, 4, 10)
+    min_size: int | None = 64
+
+    @property
+    def name(self) -> str:
+        """How result files call it."""
+        return f"efflite0/blocks{'-'.join(map(str, self.taps))}"
+
+    @property
+    def resize(self) -> str | None:
+        """How result files call the resize filter."""
+        return resize_name(self.min_size)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distances (N,) of images (N, C, H, W) in [-1, 1]."""
+        return PerceptualLoss(self.taps, self.min_size).distances(x, y)
+
+
+@dataclass(frozen=True)
+class EffLite0RawDistance:
+    """Mean squared difference of one raw feature map, the offline twin of the VGG loss; its scale is its own.
+
+    Args:
+        tap: 0-based MBConv block index; block 4 has the stride (8) of VGG16's relu4_3.
+        min_size: Images are enlarged until their shorter side has this many pixels; None keeps every size.
+    """
+
+    tap: int = 4
+    min_size: int | None = 64
+
+    @property
+    def name(self) -> str:
+        """How result files call it."""
+        return f"efflite0/raw{self.tap}"
+
+    @property
+    def resize(self) -> str | None:
+        """How result files call the resize filter."""
+        return resize_name(self.min_size)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distances (N,) of images (N, C, H, W) in [-1, 1]."""
+        f, g = (efflite0(x.device).maps(each, (self.tap,), self.min_size)[0] for each in (x, y))
+        return (f - g).square().mean(dim=(1, 2, 3))
+
+
+def resize_name(min_size: int | None) -> str | None:
+    """How result files call the enlargement to ``min_size`` pixels."""
+    return None if min_size is None else f"bilinear antialias, at least {min_size} px"

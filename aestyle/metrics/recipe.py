@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from aestyle.protocol import Autoencoder
 if TYPE_CHECKING:
     from aestyle.data.datamodule import ImageDataModule
     from aestyle.data.pictures import ImageSet
+
+T = TypeVar("T")
 
 SAMPLES_PER_SEED = 16
 """Samples are drawn in groups of this size with one seed each, so that no batch size changes them."""
@@ -80,7 +82,7 @@ class Subject:
     share: Share = field(default_factory=Share)
     cache: FeatureCache | None = None
     fakes: ImageSet | None = None
-    _features: dict[tuple[Extractor, str, int | None], Tensor] = field(default_factory=dict, repr=False)
+    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def originals(self, split: str, max_images: int | None = None) -> Iterator[Tensor]:
         """The pictures of ``split`` in their fixed order, as batches (n, C, H, W) in [-1, 1].
@@ -109,14 +111,34 @@ class Subject:
         if self.fakes is not None:
             yield from self._batches(self.fakes, range(n), "fake pictures")
             return
-        model = self.autoencoder
+        yield from self.drawn(self.autoencoder.sample, n, seed, "samples")
+
+    def pairs(self, n: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """``n`` pairs of independent samples, no sample in two of them: batches (at most 8, C, H, W), not clamped."""
+        if self.fakes is not None:
+            chosen = np.random.default_rng(seed).permutation(len(self.fakes))[: 2 * n].tolist()
+            sides = (self._batches(self.fakes, chosen[side::2], "fake pictures") for side in (0, 1))
+            yield from zip(*sides, strict=True)
+            return
+        for x in self.samples(2 * n, seed):
+            yield x[0::2], x[1::2]
+
+    def drawn(self, draw: Callable[[int, int], Tensor], n: int, seed: int, what: str) -> Iterator[Tensor]:
+        """``n`` draws, in groups of at most 16 with one seed each, so that no batch size changes them.
+
+        Args:
+            draw: (how many, seed) to that many draws along the first dimension.
+            n: How many in all.
+            seed: The groups' seeds come from it.
+            what: What they are, for the progress bar.
+        """
         starts = self.share.of(range(0, n, SAMPLES_PER_SEED))
-        drawn = (model.sample(min(SAMPLES_PER_SEED, n - start), seed=_subseed(seed, start)) for start in starts)
-        for x in self.track(drawn, len(starts), "samples"):
+        groups = (draw(min(SAMPLES_PER_SEED, n - start), _subseed(seed, start)) for start in starts)
+        for x in self.track(groups, len(starts), what):
             yield x.to(self.device)
 
     def count_samples(self, asked: int | None, reference: str) -> int:
-        """How many samples a recipe gets that asks for this many; None means as many as ``reference`` holds.
+        """How many samples a recipe gets that asks for this many; None: as many as ``reference`` (or the fakes) holds.
 
         Raises:
             UserError: The pictures that stand for samples are fewer.
@@ -132,11 +154,25 @@ class Subject:
 
     def features(self, extractor: Extractor, split: str, max_images: int | None = None) -> Tensor:
         """Features (n, num_features) of the real pictures of ``split``, on the CPU, computed once."""
-        if (extractor, split, max_images) not in self._features:
-            self._features[extractor, split, max_images] = self._find_features(extractor, split, max_images)
-        return self._features[extractor, split, max_images]
+        return self.once(("real", extractor, split, max_images), lambda: self._find(extractor, split, max_images))
 
-    def _find_features(self, extractor: Extractor, split: str, max_images: int | None) -> Tensor:
+    def reconstruction_features(self, extractor: Extractor, split: str) -> Tensor:
+        """Features (n, num_features) of the reconstructions of ``split``, on the CPU, computed once."""
+        rec = (rec for _, rec in self.reconstructions(split))
+        return self.once(("rec", extractor, split), lambda: self.extract(extractor, rec))
+
+    def sample_features(self, extractor: Extractor, n: int, seed: int) -> Tensor:
+        """Features (n, num_features) of samples of the prior, on the CPU, computed once."""
+        return self.once(("samples", extractor, n, seed), lambda: self.extract(extractor, self.samples(n, seed)))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for all recipes that ask for it under this key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
+
+    def _find(self, extractor: Extractor, split: str, max_images: int | None) -> Tensor:
         if self.cache is None:
             return self.extract(extractor, self.originals(split, max_images))
         images = self.data.images(split)
@@ -184,7 +220,12 @@ def spaced(total: int, max_images: int | None) -> Sequence[int]:
 
 def _features_of(extractor: Extractor, x: Tensor) -> Tensor:
     finite = x.flatten(1).isfinite().all(dim=1, keepdim=True)
-    return extractor(to_float(to_uint8(x))).where(finite, torch.nan)
+    return extractor(as_saved(x)).where(finite, torch.nan)
+
+
+def as_saved(x: Tensor) -> Tensor:
+    """Images (N, C, H, W) as a file of 8 bits would give them back; an element that is not finite becomes black."""
+    return to_float(to_uint8(x))
 
 
 @dataclass(frozen=True)
@@ -220,6 +261,9 @@ class Recipe(ABC):
         name: What result files and tables call it.
         split: The pictures to measure.
     """
+
+    higher_is_better: ClassVar[bool] = False
+    """Whether a better model has a higher value."""
 
     name: str
     split: str = "test"

@@ -48,6 +48,8 @@ class SampleScore(Recipe):
         splits: Parts whose scores are averaged.
     """
 
+    higher_is_better = True
+
     extractor: Extractor
     num_images: int
     seed: int = 0
@@ -56,7 +58,7 @@ class SampleScore(Recipe):
     def __call__(self, subject: Subject) -> Measurement:
         """Draws the samples and scores them."""
         count = subject.count_samples(self.num_images, reference="train")
-        logits = subject.extract(self.extractor, subject.samples(count, self.seed))
+        logits = subject.sample_features(self.extractor, count, self.seed)
         return Measurement(
             metric=self.name,
             value=class_score(logits, self.splits) if logits.isfinite().all() else float("nan"),

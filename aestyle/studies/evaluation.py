@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from aestyle.data.pictures import ImageSet
 
 Record = dict[str, Any]
-"""One result: metric, value, kimg, checkpoint, split, num_images, seed, extractor, resize, reference, seconds."""
+"""One result: metric, value, kimg, checkpoint, split, num_images, seed, extractor, resize, reference, seconds, data.
+
+``data`` says how the real pictures were prepared, and which they are where an archive has their hashes.
+"""
 
 RESULTS = "metrics.jsonl"
 
@@ -71,6 +74,7 @@ def evaluate(
         raise UserError(f"batch_size={batch_size}: give at least 1")
     for recipe in recipes:
         recipe.check(data)
+    pictures = data.record()
     records = []
     with undisturbed(model), torch.no_grad(), _progress(console) as progress:
         subject = Subject(
@@ -89,7 +93,7 @@ def evaluate(
             start = time.perf_counter()
             facts = asdict(recipe(subject))
             seconds = round(time.perf_counter() - start, 3)
-            records.append({**facts, "kimg": kimg, "checkpoint": checkpoint, "seconds": seconds})
+            records.append({**facts, "kimg": kimg, "checkpoint": checkpoint, "seconds": seconds, "data": pictures})
             progress.advance(overall)
     return records
 

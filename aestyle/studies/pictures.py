@@ -1,4 +1,4 @@
-"""Pictures out: samples, reconstructions and grids as PNG files."""
+"""Pictures in and out: folders of them, samples, reconstructions, grids as PNG files."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -8,9 +8,12 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
-from aestyle.data.transforms import to_float, to_uint8
+from aestyle.data.pictures import Pictures
+from aestyle.data.sources import ImageFolder
+from aestyle.data.transforms import Preparation, to_float, to_uint8
 from aestyle.engine.callbacks.grids import beside, save_grid
 from aestyle.engine.module import PhasedModule
+from aestyle.errors import UserError
 from aestyle.studies.options import require_whole
 
 GRID = "grid.png"
@@ -18,11 +21,56 @@ GRID_IMAGES = 64
 """A grid shows at most this many pictures."""
 
 
+def read_usable(
+    path: Path, preparation: Preparation, limit: int | None = None
+) -> tuple[list[str], Tensor, dict[str, str]]:
+    """Reads the pictures of a folder, without those that cannot be used.
+
+    Args:
+        path: the folder.
+        preparation: how pictures become tensors.
+        limit: stop after this many usable ones; None reads all.
+
+    Returns:
+        Names relative to the folder; the pictures, uint8 (N, C, R, R); what is wrong with those left out, by name.
+
+    Raises:
+        UserError: the folder is missing or empty, or holds no picture that can be used.
+    """
+    source = ImageFolder(path)
+    pictures = Pictures(source, preparation)
+    usable: dict[str, Tensor] = {}
+    broken: dict[str, str] = {}
+    for index in range(len(source)):
+        if len(usable) == limit:
+            break
+        try:
+            usable[source.key(index)] = pictures[index]
+        except UserError as error:
+            broken[source.key(index)] = str(error)
+    if not usable:
+        raise UserError(f"none of the {len(broken)} pictures can be used; the first: {next(iter(broken.values()))}")
+    return list(usable), torch.stack(list(usable.values())), broken
+
+
+def skipped_line(broken: dict[str, str]) -> str:
+    """One line about the pictures that :func:`read_usable` left out (at least one)."""
+    names = ", ".join(list(broken)[:3]) + (f" and {len(broken) - 3} more" if len(broken) > 3 else "")
+    return f"skipped {len(broken)} that cannot be used: {names}; the first: {next(iter(broken.values()))}"
+
+
+def to_pil(image: Tensor, size: int = 1) -> Image.Image:
+    """One image (C, H, W) in [-1, 1], C = 1 or 3, for Pillow; every pixel is repeated up to ``size`` pixels a side."""
+    pixels = to_uint8(image).permute(1, 2, 0).cpu().numpy()
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    times = max(1, size // max(picture.size))
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+
+
 def save_png(image: Tensor, path: Path) -> None:
     """Writes one image (C, H, W) in [-1, 1], C = 1 or 3, as an 8-bit PNG."""
-    pixels = to_uint8(image).permute(1, 2, 0).cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+    to_pil(image).save(path)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
@@ -34,6 +35,9 @@ class TinyData:
         if split not in self.splits:
             raise UserError(f"dataset tiny: its {split} split is empty")
         return self.splits[split]
+
+    def record(self) -> dict[str, Any]:
+        return {"resolution": 12, "channels": 1, "crop": "center", "filter": "lanczos"}
 
 
 class TinyModel(nn.Module):

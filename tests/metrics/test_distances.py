@@ -77,6 +77,16 @@ def test_class_score_equals_torch_fidelity(splits: int) -> None:
     assert class_score(logits, splits) == pytest.approx(theirs, rel=1e-9)
 
 
+def test_order_does_not_matter_where_nothing_is_cut_into_parts() -> None:
+    x, y = sets()
+    shuffled = x[torch.randperm(len(x))], y[torch.randperm(len(y))]
+    assert frechet_distance(*shuffled) == pytest.approx(frechet_distance(x, y), rel=1e-9)
+    whole = {"subsets": 1, "subset_size": len(x)}
+    same = x[torch.randperm(len(x))], y[: len(x)][torch.randperm(len(x))]
+    assert kernel_distance(*same, **whole) == pytest.approx(kernel_distance(x, y[: len(x)], **whole), rel=1e-9)
+    assert class_score(shuffled[0], splits=1) == pytest.approx(class_score(x, splits=1), rel=1e-9)
+
+
 def test_class_score_reaches_its_bounds() -> None:
     assert class_score(torch.zeros(20, 7), splits=2) == pytest.approx(1)
     sure = torch.eye(7).repeat(5, 1) * 5000  # probabilities that underflow to 0

@@ -8,17 +8,25 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 
+from aestyle.data.archive import archive_name
+from aestyle.data.datamodule import ImageDataModule
+from aestyle.data.sources import ImageFolder
+from aestyle.data.splits import FractionSplit
+from aestyle.data.transforms import Preparation
+from aestyle.data.writing import write_archive
 from aestyle.errors import UserError
 from aestyle.metrics.efflite0 import PooledEffLite0
 from aestyle.metrics.frechet import SampleFrechetDistance
 from aestyle.metrics.recipe import Recipe
 from aestyle.metrics.reconstruction import ReconstructionMSE
 from aestyle.studies.evaluation import append_records, evaluate, find_device, table
+from tests.helpers import write_pictures
 
 CONF = Path(__file__).parents[2] / "conf"
-SINGLES = sorted(path.stem for path in (CONF / "metrics").glob("*.yaml") if path.stem not in {"cpu", "demo"})
+SETS = {"cpu", "demo", "study", "study_samples"}
+SINGLES = sorted(path.stem for path in (CONF / "metrics").glob("*.yaml") if path.stem not in SETS)
 CONTRACT = {
-    *("metric", "value", "kimg", "checkpoint", "extractor", "resize", "num_images", "split", "seed", "seconds"),
+    *("metric", "value", "kimg", "checkpoint", "extractor", "resize", "num_images", "split", "seed", "seconds", "data"),
 }
 
 
@@ -70,6 +78,29 @@ def test_records_hold_every_fact_and_are_added_to_the_file(data, make_model, tmp
         "kimg": 1.5,
         "checkpoint": "last.ckpt",
         "seconds": 0,
+        "data": data.record(),
+    }
+
+
+def test_records_say_how_the_pictures_were_prepared_and_which_they_are(make_model, tmp_path: Path) -> None:
+    source = ImageFolder(write_pictures(tmp_path / "set", *(f"{i}.png" for i in range(6))))
+    options = {"resolution": 8, "channels": 1, "crop": "stretch", "filter": "box"}
+
+    def record() -> dict[str, object]:
+        split = FractionSplit(0, 0.5)
+        data = ImageDataModule("set", source, split, batch_size=1, seed=0, prepared=str(tmp_path / "ready"), **options)
+        (found,) = evaluate(make_model(), data, [ReconstructionMSE(name="rec_mse")])
+        return found["data"]
+
+    assert record() == options
+    preparation = Preparation(**options)
+    archive = write_archive(tmp_path / "ready" / archive_name("set", source, preparation), source, preparation)
+    assert record() == {
+        **options,
+        "source_sha256": archive.header["source_sha256"],
+        "images_sha256": archive.header["images_sha256"],
+        "pictures": 6,
+        "left_out": 0,
     }
 
 
