@@ -21,7 +21,10 @@ _PACKAGE = Path(__file__).parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
 """The configuration: inside the package in a wheel, beside it in a checkout."""
 
-PATH_KEYS = ("run_dir", "run", "ckpt", "input", "output", "real", "fake", "dataset.path", "paths.runs", "paths.data")
+PATH_KEYS = (
+    *("run_dir", "run", "ckpt", "init_from", "input", "output", "real", "fake"),
+    *("dataset.path", "paths.runs", "paths.data", "task.direction"),
+)
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
 
 
@@ -194,14 +197,14 @@ def _unknown_choice(error: Any) -> str:
     """``method=join_ae``: the choices of that group, the nearest first."""
     group, _, name = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
     options = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group else error.options or []
-    return f"{group}={name} does not exist; {_nearest(name, options)}"
+    return f"{group}={name} does not exist; {_nearest(name, options, f'all are in conf/{group}')}"
 
 
 def _unknown_option(error: Exception, config_name: str) -> str:
     """``sed=1``: the options with the most similar names."""
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        return f"unknown option {match[1]}; {_nearest(match[1], _option_names(config_name))}"
+        return f"unknown option {match[1]}; {_nearest(match[1], _option_names(config_name), 'all: --cfg job')}"
     return text.splitlines()[0]
 
 
@@ -221,11 +224,12 @@ def _option_names(config_name: str) -> list[str]:
     return [*names(cfg, ""), *groups]
 
 
-def _nearest(name: str, options: list[str]) -> str:
-    if len(options) <= 40:  # the files of a group, not all options
+def _nearest(name: str, options: list[str], elsewhere: str) -> str:
+    """The options, if they are few; else those with similar names, and where the others are."""
+    if len(options) <= 40:
         return f"choose one of: {', '.join(options)}"
     leaf = name.rpartition(".")[2]
     near = difflib.get_close_matches(name, options, 3, 0.5)
     near += [o for o in options if difflib.SequenceMatcher(None, o.rpartition(".")[2], leaf).ratio() > 0.75]
     shown = ", ".join(dict.fromkeys(near[:5])) or "none has a similar name"
-    return f"nearest: {shown} (all: --cfg job)"
+    return f"nearest: {shown} ({elsewhere})"

@@ -8,5 +8,9 @@ class UserError(Exception):
     """
 
 
+class NotOffered(UserError):
+    """The model has no such part or space: what was asked for has no meaning for it."""
+
+
 class TrainingAborted(RuntimeError):  # noqa: N818 (a state, not a mistake of the caller)
     """Training cannot go on (non-finite gradients K times in a row); the last good checkpoint is intact."""

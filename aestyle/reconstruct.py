@@ -10,15 +10,18 @@ def main(cfg: DictConfig) -> None:
     """Writes the reconstruction of every picture as a PNG, and ``grid.png`` with originals above reconstructions."""
     from pathlib import Path
 
-    from aestyle.data.pictures import read_folder
+    from aestyle.data.transforms import Preparation
     from aestyle.studies.evaluation import find_device
     from aestyle.studies.loading import load_run
-    from aestyle.studies.pictures import write_reconstructions
+    from aestyle.studies.pictures import read_usable, skipped_line, write_reconstructions
 
     device = find_device(cfg.device)
     model, run_cfg, _ = load_run(cfg.ckpt)
     data = run_cfg.data
-    keys, images = read_folder(cfg.input, data.resolution, data.channels, data.crop, data.filter)
+    preparation = Preparation(data.resolution, data.channels, data.crop, data.filter)
+    keys, images, broken = read_usable(Path(cfg.input), preparation)
+    if broken:
+        print(skipped_line(broken))
     write_reconstructions(model.to(device), keys, images, cfg.batch_size, Path(cfg.output))
     print(f"{len(keys)} reconstructions are in {cfg.output}")
 

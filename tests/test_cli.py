@@ -72,8 +72,8 @@ def test_a_mistake_is_answered_by_one_line_that_names_it(args: str, says: str, f
 @pytest.mark.parametrize(
     ("command", "args", "says"),
     [
-        ("evaluate", "ckpt=x metrics=[nope]", r"metrics=nope does not exist; choose one of: .*rec_mse"),
-        ("evaluate", "ckpt=x metrics=[rec_mse,rec_msee]", r"metrics=rec_msee does not exist"),
+        ("evaluate", "ckpt=x metrics=[nope]", r"metrics=nope does not exist; .*all are in conf/metrics"),
+        ("evaluate", "ckpt=x metrics=[rec_mse,rec_msee]", r"metrics=rec_msee does not exist; nearest: rec_mse"),
         ("evaluate", "ckpt=x metrics=[]", r"metrics=\[\] measures nothing"),
         ("evaluate", "metrics=[rec_mse]", r"ckpt is not set: give ckpt=<value>"),
         ("evaluate", "ckpt=x metrics=[rec_mse]", r"x: there is no such run folder or checkpoint"),

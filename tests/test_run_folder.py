@@ -194,12 +194,21 @@ def test_every_picture_gets_its_reconstruction(run: Path, tmp_path: Path) -> Non
             assert name == "grid.png" or image.size == (8, 8)
 
 
+def test_reconstruct_skips_broken_pictures_and_names_them(run: Path, tmp_path: Path) -> None:
+    pictures = write_pictures(tmp_path / "in", "a.png", "b.png")
+    (pictures / "no picture.png").write_text("text")
+    done = answer("reconstruct", f"ckpt={run}", f"input={pictures}", f"output={tmp_path / 'out'}")
+    assert done.code == 0
+    assert "skipped 1 that cannot be used: no picture.png" in done.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "grid.png"]
+
+
 def test_reconstruct_refuses_bad_input_by_name(run: Path, tmp_path: Path) -> None:
-    pictures = write_pictures(tmp_path / "in", "a.png")
+    pictures = write_pictures(tmp_path / "in")
     (pictures / "no picture.png").write_text("text")
     where = (f"input={pictures}", f"output={tmp_path / 'out'}")
     assert "no picture.png" in answer("reconstruct", f"ckpt={run}", *where).line
-    (pictures / "no picture.png").unlink()
+    write_pictures(pictures, "a.png")
     assert "batch_size=0" in answer("reconstruct", f"ckpt={run}", *where, "batch_size=0").line
     assert "nowhere: no such folder" in answer("reconstruct", f"ckpt={run}", "input=nowhere", where[1]).line
     assert not (tmp_path / "out").exists()

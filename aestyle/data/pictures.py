@@ -1,16 +1,14 @@
 """The pictures of a source, ready for a network, from memory where they fit."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from aestyle.data.archive import Archive
 from aestyle.data.parallel import in_order, with_bar
-from aestyle.data.sources import ImageFolder, ImageSource
+from aestyle.data.sources import ImageSource
 from aestyle.data.transforms import Preparation
 from aestyle.errors import UserError
 
@@ -126,29 +124,6 @@ class ImageSet:
         """All pictures in order: uint8 (up to batch_size, channels, resolution, resolution) each."""
         for start in range(0, len(self), batch_size):
             yield self.batch(range(start, min(start + batch_size, len(self))))
-
-
-def read_folder(
-    path: str | os.PathLike[str], resolution: int, channels: int, crop: str = "center", filter: str = "lanczos"
-) -> tuple[list[str], Tensor]:
-    """Read every picture in a folder and the folders below it.
-
-    Args:
-        path: The folder.
-        resolution: Height and width of the result in pixels.
-        channels: 1 for grey, 3 for RGB.
-        crop: One of ``aestyle.data.transforms.CROPS``.
-        filter: One of ``aestyle.data.transforms.FILTERS``.
-
-    Returns:
-        Names relative to the folder, and the pictures: uint8 (n, channels, resolution, resolution).
-
-    Raises:
-        UserError: If the folder is missing or empty, or a picture cannot be used; names it.
-    """
-    source = ImageFolder(Path(path))
-    images = Pictures(source, Preparation(resolution, channels, crop, filter)).cache()
-    return [source.key(index) for index in range(len(source))], images
 
 
 def _summary(source: ImageSource, errors: dict[int, UserError]) -> UserError:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from aestyle.engine.phases import Phase, Step
-from aestyle.methods.ae_stylegan import AEStyleGAN
+from aestyle.methods.ae_stylegan import AdaptiveBeta, AEStyleGAN, AEWeights
+
+__all__ = ["AEWeights", "AdaptiveBeta", "JointAE"]  # checkpoints of version 0.1.0 look for all of them here
 
 
 class JointAE(AEStyleGAN):

@@ -12,7 +12,7 @@ from aestyle.engine.draws import Draws, sample_normal
 from aestyle.engine.module import PhasedModule
 from aestyle.engine.negatives import Jigsaw
 from aestyle.engine.phases import Lazy, Phase, Step
-from aestyle.errors import UserError
+from aestyle.errors import NotOffered, UserError
 from aestyle.latents.spaces import Space, get_space
 from aestyle.losses.adversarial import discriminator_loss, generator_loss
 from aestyle.losses.regularizers import path_lengths, r1_penalty, running_mean
@@ -224,9 +224,9 @@ class StyleGAN2(PhasedModule):
         """Not there without an encoder.
 
         Raises:
-            UserError: always, until inversion exists.
+            NotOffered: always, until inversion exists.
         """
-        raise UserError(f"{type(self).__name__} has no encoder, and inversion is not built yet: use method=joint_ae")
+        raise NotOffered(f"{type(self).__name__} has no encoder, and inversion is not built yet: use method=joint_ae")
 
     def decode(self, code: Tensor, space: str | None = None) -> Tensor:
         """Codes to images with averaged networks and constant noise.

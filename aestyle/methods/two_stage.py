@@ -20,7 +20,7 @@ class TwoStage(AEStyleGAN):
         **kwargs: see :class:`~aestyle.methods.ae_stylegan.AEStyleGAN`.
 
     Raises:
-        UserError: ``joint`` is set.
+        UserError: ``joint`` or ``nda`` is set.
     """
 
     frozen = ("mapping", "synthesis")
@@ -30,6 +30,8 @@ class TwoStage(AEStyleGAN):
         if joint:
             raise UserError("method=two_stage leaves G as it is: set method.joint=false, or take method=joint_ae")
         super().__init__(joint=joint, **kwargs)
+        if self.nda:
+            raise UserError("method=two_stage draws no samples that other negatives could replace: set method.nda=null")
 
     def phases(self) -> Sequence[Phase]:
         """Equation 2 for E, then D, as in the official code's order."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aestyle.engine.draws import KeyedDraws
-from aestyle.errors import UserError
+from aestyle.errors import NotOffered, UserError
 from aestyle.metrics.pairwise import ImageDistance
 from aestyle.metrics.recipe import Measurement, Recipe, Subject
 from aestyle.metrics.score import SAMPLES
@@ -84,7 +84,9 @@ class PerceptualPathLength(Recipe):
         spaces = list(model.spaces) if isinstance(model, LatentModel) else []
         if not isinstance(model, LatentModel) or self.space not in spaces:
             has = f"has only {', '.join(spaces)}" if spaces else "has no latent spaces"
-            raise UserError(f"{self.name} walks through space {self.space}, but this model {has}: leave the metric out")
+            raise NotOffered(
+                f"{self.name} walks through space {self.space}, but this model {has}: leave the metric out"
+            )
         return model
 
     def _lengths(self, model: LatentModel) -> Callable[[int, int], Tensor]:

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor, nn
 
-from aestyle.errors import UserError
+from aestyle.errors import NotOffered, UserError
 from aestyle.metrics.cache import FeatureCache
 from aestyle.metrics.recipe import Recipe, Subject
 from aestyle.metrics.shares import Share
@@ -51,6 +51,7 @@ def evaluate(
     cache: Path | None = None,
     share: Share | None = None,
     fakes: ImageSet | None = None,
+    not_measured: dict[str, str] | None = None,
 ) -> list[Record]:
     """Runs every recipe, with a progress bar; the model, its train/eval mode and torch's generators stay as they were.
 
@@ -66,6 +67,7 @@ def evaluate(
         cache: Folder where features of real pictures are kept for the next evaluation; None keeps none.
         share: Which of several processes this is, if they measure together; all of them get the records.
         fakes: Pictures that are measured in place of samples, where there is no model.
+        not_measured: Takes the reason of each recipe that has no meaning for this model; None raises it.
 
     Raises:
         UserError: a recipe has no meaning for this data (found before anything is measured) or needs a model.
@@ -91,10 +93,16 @@ def evaluate(
         for recipe in recipes:
             progress.update(overall, description=recipe.name)
             start = time.perf_counter()
-            facts = asdict(recipe(subject))
+            progress.advance(overall)
+            try:
+                facts = asdict(recipe(subject))
+            except NotOffered as error:
+                if not_measured is None:
+                    raise
+                not_measured[recipe.name] = str(error)
+                continue
             seconds = round(time.perf_counter() - start, 3)
             records.append({**facts, "kimg": kimg, "checkpoint": checkpoint, "seconds": seconds, "data": pictures})
-            progress.advance(overall)
     return records
 
 
@@ -185,7 +193,8 @@ def table(records: Iterable[Record], title: str | None = None) -> Table:
     """The records as a table for people."""
     shown = Table(title=title)
     for column in ("metric", "value", "split", "images", "reference", "features"):
-        shown.add_column(column, justify="right" if column in {"value", "images"} else "left", no_wrap=True)
+        numeric = column in {"value", "images"}
+        shown.add_column(column, justify="right" if numeric else "left", no_wrap=column != "features", overflow="fold")
     for r in records:
         facts = (r["split"], str(r["num_images"]), r["reference"] or "", r["extractor"] or "pixels")
         shown.add_row(r["metric"], f"{r['value']:.4g}", *facts)

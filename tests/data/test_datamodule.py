@@ -10,7 +10,6 @@ from torch import Tensor
 
 from aestyle.data.datamodule import ImageDataModule
 from aestyle.data.keyed import keyed_bits
-from aestyle.data.pictures import read_folder
 from aestyle.data.sampler import InfiniteBatchSampler
 from aestyle.data.sources import ImageFolder, OrlFaces
 from aestyle.data.splits import FractionSplit, LabelSplit
@@ -140,16 +139,6 @@ def test_wrong_size_names_the_file(tmp_path: Path) -> None:
     write_folder(tmp_path, ["x/a.png"], size=(12, 10))
     with pytest.raises(UserError, match=r"x/a\.png: is 12x10, not 8x8"):
         module(source=ImageFolder(tmp_path), crop="none")
-
-
-def test_read_folder_gives_names_and_pictures(tmp_path: Path) -> None:
-    write_folder(tmp_path, ["b.png", "a/ü.jpg"])
-    keys, images = read_folder(tmp_path, resolution=6, channels=1)
-    assert keys == ["a/ü.jpg", "b.png"]
-    assert images.shape == (2, 1, 6, 6)
-    (tmp_path / "b.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"b\.png: .*replace or remove this file$"):
-        read_folder(tmp_path, resolution=6, channels=1)
 
 
 class Recorder(pl.LightningModule):

@@ -3,13 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aestyle.losses.adversarial import (
-    aegan_discriminator_loss,
-    discriminator_loss,
-    fake_loss,
-    generator_loss,
-    real_loss,
-)
+from aestyle.losses.adversarial import discriminator_loss, fake_loss, generator_loss, real_loss
 
 
 @pytest.fixture(params=range(3), autouse=True)
@@ -34,16 +28,16 @@ def test_losses_are_the_logistic_ones() -> None:
     assert float(real_loss(real)) == pytest.approx(softplus(-real).mean())
     assert float(fake_loss(fake)) == pytest.approx(softplus(fake).mean())
     both = softplus(-real).mean() + softplus(fake).mean()
-    assert float(discriminator_loss(real, fake)) == pytest.approx(both)
+    assert float(discriminator_loss(real, (fake, 1.0))) == pytest.approx(both)
     fake_weight, rec_weight = torch.rand(2).tolist()
     expected = softplus(-real).mean() + fake_weight * softplus(fake).mean() + rec_weight * softplus(rec).mean()
-    assert float(aegan_discriminator_loss(real, fake, rec, fake_weight, rec_weight)) == pytest.approx(expected)
+    assert float(discriminator_loss(real, (fake, fake_weight), (rec, rec_weight))) == pytest.approx(expected)
 
 
 def test_equation_5_splits_the_weight_of_the_negatives() -> None:
     """With the paper's weights, samples and reconstructions together weigh as much as the samples of Equation 1."""
     real, fake = logits(), logits()
-    torch.testing.assert_close(aegan_discriminator_loss(real, fake, fake), discriminator_loss(real, fake))
+    torch.testing.assert_close(discriminator_loss(real, (fake, 0.9), (fake, 0.1)), discriminator_loss(real, (fake, 1.0)))
 
 
 def test_losses_stay_finite_for_a_sure_discriminator() -> None:
@@ -69,7 +63,7 @@ def test_only_the_saturating_loss_fades_where_the_discriminator_is_sure() -> Non
 
 def test_discriminator_separates() -> None:
     real, fake, rec = (logits().requires_grad_() for _ in range(3))
-    loss = aegan_discriminator_loss(real, fake, rec)
+    loss = discriminator_loss(real, (fake, 0.9), (rec, 0.1))
     at_real, at_fake, at_rec = torch.autograd.grad(loss, [real, fake, rec])
     assert bool((at_real < 0).all())
     assert bool((at_fake > 0).all())
