@@ -12,7 +12,7 @@ def main(cfg: DictConfig) -> None:
 
     from hydra.utils import instantiate
 
-    from aestyle.studies.editing import gather
+    from aestyle.studies.editing.material import gather
     from aestyle.studies.evaluation import find_device
 
     task = instantiate(cfg.task, _convert_="all")

@@ -1,6 +1,7 @@
 """Values that no run can use, refused by name before anything is built."""
 
 import inspect
+import math
 import types
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin, get_type_hints
@@ -67,6 +68,11 @@ def require_whole(name: str, value: Any, least: int) -> None:
     """
     if not _is(value, int) or value < least:
         raise UserError(f"{name}={value}: give a whole number of at least {least}")
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _refuse_bad_starts(cfg: DictConfig) -> None:

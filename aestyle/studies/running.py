@@ -160,7 +160,8 @@ def measure(
         cache: folder for features of real pictures.
 
     Returns:
-        The records without what is the same in all of them, and for each metric that has no meaning for a model without encoder the reason.
+        The records without what is the same in all of them; and why metrics were not measured that have no meaning
+        for the model.
     """
     built = [instantiate(recipe, _convert_="all") for recipe in recipes.values()]
     not_measured: dict[str, str] = {}
