@@ -8,7 +8,7 @@ class UserError(Exception):
     """
 
 
-class NotOffered(UserError):
+class NotOffered(UserError):  # noqa: N818 (says what the model is like)
     """The model has no such part or space: what was asked for has no meaning for it."""
 
 

@@ -45,4 +45,4 @@ def discriminator_loss(real: Tensor, *negatives: tuple[Tensor, float]) -> Tensor
         real: logits on real images.
         *negatives: logits on images that D should take for generated, and their weight.
     """
-    return real_loss(real) + sum(weight * fake_loss(logits) for logits, weight in negatives)
+    return sum((weight * fake_loss(logits) for logits, weight in negatives), start=real_loss(real))

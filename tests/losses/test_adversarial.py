@@ -37,7 +37,8 @@ def test_losses_are_the_logistic_ones() -> None:
 def test_equation_5_splits_the_weight_of_the_negatives() -> None:
     """With the paper's weights, samples and reconstructions together weigh as much as the samples of Equation 1."""
     real, fake = logits(), logits()
-    torch.testing.assert_close(discriminator_loss(real, (fake, 0.9), (fake, 0.1)), discriminator_loss(real, (fake, 1.0)))
+    split = discriminator_loss(real, (fake, 0.9), (fake, 0.1))
+    torch.testing.assert_close(split, discriminator_loss(real, (fake, 1.0)))
 
 
 def test_losses_stay_finite_for_a_sure_discriminator() -> None:
