@@ -181,6 +181,7 @@ def main(options: Options) -> None:
     write_tables(tables, options.output)
     Layout(results, paper, options.scale).everything().write(options.output, "everything")
     console = Console()
+    console.width = max(console.width, 180)  # a wide table that a terminal wraps is easier to read than a squeezed one
     for noted in tables:
         console.print(noted.table.to_rich(), *noted.notes, sep="\n")
 
