@@ -163,6 +163,7 @@ def test_a_multirun_with_one_shared_run_folder_is_refused(flag: str, folder: Pat
     assert not list(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_multirun_makes_one_folder_a_run_and_does_nothing_the_second_time(folder: Path) -> None:
     sweep = ("-m", *FAST, "method=stylegan2,joint_ae", "paths.runs=many runs")
     assert answer("train", *sweep).code == 0
@@ -176,6 +177,7 @@ def test_a_multirun_makes_one_folder_a_run_and_does_nothing_the_second_time(fold
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_a_multirun_goes_on_after_a_refused_job_and_reports_it(folder: Path) -> None:
     done = answer("train", "-m", *FAST, "method=stylegan2", "dataset.crop=nope,center")
     assert done.code == 2

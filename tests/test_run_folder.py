@@ -204,7 +204,8 @@ def test_reconstruct_skips_broken_pictures_and_names_them(run: Path, tmp_path: P
 
 
 def test_reconstruct_refuses_bad_input_by_name(run: Path, tmp_path: Path) -> None:
-    pictures = write_pictures(tmp_path / "in")
+    pictures = tmp_path / "in"
+    pictures.mkdir()
     (pictures / "no picture.png").write_text("text")
     where = (f"input={pictures}", f"output={tmp_path / 'out'}")
     assert "no picture.png" in answer("reconstruct", f"ckpt={run}", *where).line

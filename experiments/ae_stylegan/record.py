@@ -15,6 +15,7 @@ from rich.console import Console
 
 from aestyle.studies.results import Results
 from aestyle.studies.tables import MISSING, Cell, Table
+from experiments.ae_stylegan import adam
 from experiments.ae_stylegan.claims import Judgement, cautions, details, in_lines, judge_all, summary, write_claims
 from experiments.ae_stylegan.figures import Picture, all_pictures, draw_all
 from experiments.ae_stylegan.options import Options, command
@@ -39,6 +40,7 @@ def main(options: Options) -> None:
     write_claims(judgements, paper, options.output)
     pictures = all_pictures(results, paper, options.scale)
     _, left_out = draw_all(pictures, options.output)
+    adam.write(results, options.output)
     suffix = "" if options.scale == "cpu" else f"_{options.scale}"
     analysis = read_text(options.folder / f"ANALYSIS{suffix}.md")
     target = options.folder / f"RESULTS{suffix}.md"
@@ -100,6 +102,7 @@ def document(
             "## Behind the claims and the tables",
             "",
             details(judgements).to_markdown(),
+            read_text(options.output / f"{adam.NAME}.md"),
             runs_table(results).to_markdown(),
             f"Every metric of every run: [{where}/everything.csv]({where}/everything.csv).",
             "",

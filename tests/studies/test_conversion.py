@@ -103,6 +103,7 @@ def test_grey_pictures(tmp_path: Path) -> None:
 # -- the run folder --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_command_reads_the_folder(tmp_path: Path) -> None:
     state = AE_STYLEGAN["state"]
     torch.save({"g": state["g"], "d": state["d"], "e": state["e_wplus"]}, tmp_path / "é (1).pt")

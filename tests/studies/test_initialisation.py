@@ -68,6 +68,7 @@ def test_without_names_every_network_that_both_have_is_taken(source: Path, tmp_p
         assert not differences(part(found, name), part(given, name)), name
 
 
+@pytest.mark.slow
 def test_the_run_records_where_it_comes_from_and_loads_it_once(source: Path, tmp_path: Path) -> None:
     options = ("method=stylegan2", f"init_from={source}")
     train(compose_tiny(*options, "kimg=0.016"), tmp_path / "run")
@@ -80,6 +81,7 @@ def test_the_run_records_where_it_comes_from_and_loads_it_once(source: Path, tmp
 # -- freezing --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_any_network_may_be_frozen(method: str) -> None:
     """Every other one is trained as before; what is frozen stays, to the bit, in its average too."""
@@ -202,6 +204,7 @@ def test_what_cannot_be_started_from_is_refused_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_another_start_is_another_run(source: Path, tmp_path: Path) -> None:
     args = (*TINY, "kimg=0.008", "method=joint_ae", f"run_dir={tmp_path / 'run'}")
     assert answer("train", *args).code == 0

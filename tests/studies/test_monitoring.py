@@ -109,12 +109,14 @@ def test_a_run_that_is_evaluated_equals_one_that_is_not(method: str, tmp_path: P
     assert [line["kimg"] for line in lines(tmp_path / "with")] == [0, 0.016, 0.024, 0.04]
 
 
+@pytest.mark.slow
 def test_a_recipe_that_draws_from_global_generators_changes_nothing_either(tmp_path: Path) -> None:
     train(compose_tiny("method=stylegan2", "kimg=0.032"), tmp_path / "without")
     train(scripted([3, 1, 2, 5, 4], "kimg=0.032"), tmp_path / "with")
     assert_same_training(tmp_path / "without", tmp_path / "with")
 
 
+@pytest.mark.slow
 def test_what_is_written_is_what_the_command_measures(tmp_path: Path) -> None:
     run = tmp_path / "run"
     args = (*FAST, "logger=csv", "kimg=0.008", "evaluate.every_kimg=0.004", "metrics=[rec_mse,rec_psnr]")
@@ -158,6 +160,7 @@ def test_what_is_not_a_number_is_never_best(tmp_path: Path) -> None:
     assert [line["value"] for line in lines(tmp_path)] == [None] * 5
 
 
+@pytest.mark.slow
 def test_a_lost_end_is_repeated_without_a_trace(tmp_path: Path) -> None:
     values = [random.randrange(100) for _ in range(11)]
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -193,6 +196,7 @@ def test_another_metric_to_judge_by_starts_anew(tmp_path: Path) -> None:
 # -- stopping --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_patience_ends_the_run_and_more_patience_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = [9, 5, 6, 7, 5, 8, 8, 8, 8, 8, 8]
     patient = scripted(values, "kimg=0.08", "evaluate.patience_kimg=0.024")

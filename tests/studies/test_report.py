@@ -72,11 +72,13 @@ def test_draws_the_run(run: Path, tmp_path: Path) -> None:
         assert difference.max() <= 1  # of 255: batches of another size round differently
 
 
+@pytest.mark.slow
 def test_says_that_nothing_was_measured(run: Path) -> None:
     (run / "metrics.jsonl").unlink(missing_ok=True)
     assert "python -m aestyle.evaluate" in answer("report", f"run={run}").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "reason"),
     [(["method=stylegan2"], "no encoder"), (["method=joint_ae", "dataset.split.test=[]"], "no test split")],

@@ -106,6 +106,7 @@ def test_a_missing_file_or_scale_is_named(tmp_path: Path) -> None:
         load(tmp_path).jobs("huge")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["cpu", "paper"])
 @pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "experiments").glob("*/study.yaml")))
 def test_every_run_of_every_recorded_study_composes(folder: Path, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
