@@ -130,7 +130,7 @@ def _ablation() -> Iterator[Claim]:
         )
         yield Claim(
             "Table 4",
-            f"updating G in the AE step makes the reconstruction better at all, with one and with four E steps ({what})",
+            f"updating G in the AE step makes the reconstruction better at all, one E step or four ({what})",
             tuple(_below(column, f"{d}_joint_{n}", f"{d}_frozen_{n}") for d in designs for n in (1, 4)),
         )
         yield Claim(
@@ -199,7 +199,7 @@ def _main_tables(datasets: Sequence[str]) -> list[Claim]:
                 ),
                 Claim(
                     "Table 3",
-                    f"AE-StyleGAN reconstructs better than ALAE at all ({what})",
+                    f"it reconstructs better than ALAE at all ({what})",
                     each([column], ours, "alae"),
                 ),
                 Claim("Table 3", f"W+ reconstructs better than W ({what})", each([column], ours[1:], "joint_w")),
