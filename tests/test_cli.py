@@ -197,6 +197,7 @@ def test_help_lists_methods_and_data_sets() -> None:
         assert lines[group].split(", ") == choices(group)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [path.stem for path in CONF.glob("*.yaml")])
 def test_every_command_shows_its_help_and_its_configuration(command: str) -> None:
     assert f"aestyle.{command}" in answer(command, "--help").out or answer(command, "--help").code == 0

@@ -62,6 +62,7 @@ def test_a_data_set_that_is_not_there_says_what_to_get_and_where_to_put_it(name:
     assert "\n" not in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["cpu", "paper"])
 @pytest.mark.parametrize("method", ["stylegan2", "joint_ae"])
 @pytest.mark.parametrize("name", NAMES)

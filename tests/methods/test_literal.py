@@ -80,6 +80,7 @@ def parameters(networks: Mapping[str, torch.nn.Module]) -> dict[str, Tensor]:
     return {f"{name}.{key}": p.detach() for name, net in networks.items() for key, p in net.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
 def test_iterations_equal_the_transcription(options: str) -> None:
     method, config = tiny(options)

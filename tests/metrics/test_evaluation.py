@@ -39,6 +39,7 @@ def recipes(*overrides: str) -> list[Recipe]:
     return [instantiate(recipe) for recipe in composed(*overrides).metrics.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SINGLES)
 def test_each_file_defines_the_recipe_of_its_name(name: str) -> None:
     (recipe,) = recipes(f"metrics={name}")

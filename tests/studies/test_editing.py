@@ -21,6 +21,8 @@ from aestyle.studies.pictures import read_usable, skipped_line
 from aestyle.studies.sheets import CELL, Cell, Sheet, can_write_mp4
 from tests.helpers import FAST, Answer, answer, choices, write_pictures
 
+pytestmark = pytest.mark.slow
+
 TASKS = choices("task")
 SMALL = {
     "interpolate": ("task.images=3", "task.columns=3", "task.frames=2"),
