@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aestyle.data.transforms import to_float
 from aestyle.engine.draws import sample_normal
-from aestyle.metrics.frechet import FrechetDistance
+from aestyle.metrics.frechet import SampleFrechetDistance
 from aestyle.metrics.recipe import Measurement, Recipe, Subject, spaced
 
 
@@ -38,21 +38,17 @@ def _residual(x: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussianFrechetDistance(FrechetDistance):
+class GaussianFrechetDistance(SampleFrechetDistance):
     """Fréchet distance of samples of a Gaussian, clamped to [-1, 1] (8 bits do so).
 
     The Gaussian has the mean of the train pictures, and their variances along their first principal components.
 
     Args:
         components: How many.
-        num_images: How many samples to draw.
-        seed: Of the samples.
         max_fit_images: As in :class:`LinearBaseline`.
     """
 
     components: int
-    num_images: int
-    seed: int = 0
     max_fit_images: int = 1000
 
     def features(self, subject: Subject) -> Tensor:
@@ -65,17 +61,8 @@ class GaussianFrechetDistance(FrechetDistance):
             codes = sample_normal(seed, "pca", n, scaled.shape[1:], torch.device("cpu"))
             return (mean + codes.double() @ scaled.T).float().view(n, *shape)
 
-        return subject.extract(self.extractor, subject.drawn(draw, self.num_images, self.seed, "samples"))
-
-    @property
-    def measured_split(self) -> str:
-        """The reference: samples belong to no split."""
-        return self.reference
-
-    @property
-    def sample_seed(self) -> int:
-        """The seed."""
-        return self.seed
+        count = len(subject.data.images(self.reference)) if self.num_images is None else self.num_images
+        return subject.extract(self.extractor, subject.drawn(draw, count, self.seed, "samples"))
 
 
 def fit_components(subject: Subject, max_images: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -70,50 +70,57 @@ def _prepared(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Precision(OfSamples):
-    """Improved precision of samples, 0 to 1.
+class OfNeighbourhoods(OfSamples):
+    """What the balls around pictures that reach to some neighbour tell of samples.
 
     Args:
-        neighbours: The balls around real pictures reach to the neighbour of this rank.
+        neighbours: Rank of that neighbour.
     """
 
     higher_is_better = True
+
+    neighbours: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision(OfNeighbourhoods):
+    """Improved precision, 0 to 1: the share of samples that look real."""
 
     neighbours: int = 3
 
     def distance(self, features: Tensor, reference: Tensor) -> float:
-        """The share of samples that look real."""
+        """The share."""
         return precision(features, reference, self.neighbours)
 
 
-class Recall(Precision):
-    """Improved recall of samples, 0 to 1; the balls are those around samples."""
+@dataclass(frozen=True, kw_only=True)
+class Recall(OfNeighbourhoods):
+    """Improved recall, 0 to 1: the share of real pictures that samples reach; the balls are those around samples."""
+
+    neighbours: int = 3
 
     def distance(self, features: Tensor, reference: Tensor) -> float:
-        """The share of real pictures that samples reach."""
+        """The share."""
         return recall(features, reference, self.neighbours)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Density(OfSamples):
-    """Density of samples, from 0.
-
-    Args:
-        neighbours: The balls around real pictures reach to the neighbour of this rank.
-    """
-
-    higher_is_better = True
+class Density(OfNeighbourhoods):
+    """Density, from 0: how densely samples lie where real pictures are."""
 
     neighbours: int = 5
 
     def distance(self, features: Tensor, reference: Tensor) -> float:
-        """How densely samples lie where real pictures are."""
+        """The mean number of balls, over the rank."""
         return density(features, reference, self.neighbours)
 
 
-class Coverage(Density):
-    """Coverage of samples, 0 to 1."""
+@dataclass(frozen=True, kw_only=True)
+class Coverage(OfNeighbourhoods):
+    """Coverage, 0 to 1: the share of real pictures with a sample nearby."""
+
+    neighbours: int = 5
 
     def distance(self, features: Tensor, reference: Tensor) -> float:
-        """The share of real pictures with a sample nearby."""
+        """The share."""
         return coverage(features, reference, self.neighbours)

@@ -88,7 +88,8 @@ def document(
             "## What holds",
             "",
             "A comparison holds, or does not, where Welch's t-test over seeds gives p < 0.05, and is undecidable "
-            "otherwise; a claim holds if all its comparisons do. The rules stand at the top of `claims.py`.",
+            "otherwise; a claim holds if all its comparisons do. The rules stand at the top of `claims.py`, the bounds "
+            "in `statements.py`.",
             "",
             claims.to_markdown(),
             *(f"{text}\n" for text in cautions(judgements)),

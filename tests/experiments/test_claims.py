@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,21 +9,12 @@ from scipy.stats import t as student
 
 from aestyle.studies.results import Results
 from experiments.ae_stylegan import claims
-from experiments.ae_stylegan.claims import Below, Claim, Quantity, Verdict, all_claims, compare, judge, judge_all
+from experiments.ae_stylegan.claims import Verdict, compare, judge, judge_all
 from experiments.ae_stylegan.options import Options
-from tests.experiments.recorded import PAPER, SCALE, Values, drawn, new_study, record, runs_of
+from experiments.ae_stylegan.statements import Below, Claim, Quantity, all_claims
+from tests.experiments.recorded import PAPER, SCALE, Values, drawn, record, runs_of
 
 HOLDS, FAILS, OPEN = Verdict.HOLDS, Verdict.FAILS, Verdict.OPEN
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Options:
-    return new_study(tmp_path / "study")
-
-
-@pytest.fixture
-def random() -> np.random.Generator:
-    return np.random.default_rng()
 
 
 def welch_by_hand(a: np.ndarray, b: np.ndarray) -> float:

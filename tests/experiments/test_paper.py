@@ -3,8 +3,8 @@
 import pytest
 
 from aestyle.studies.study import Study
-from experiments.ae_stylegan.claims import all_claims
 from experiments.ae_stylegan.paper import Paper
+from experiments.ae_stylegan.statements import all_claims
 from tests.experiments.recorded import PAPER, STUDY
 from tests.helpers import choices
 

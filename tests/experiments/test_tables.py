@@ -2,7 +2,6 @@
 
 import csv
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,20 +10,10 @@ from aestyle.studies.tables import MISSING, Cell, Table
 from experiments.ae_stylegan import record as recording
 from experiments.ae_stylegan.options import Options
 from experiments.ae_stylegan.tables import all_tables, main
-from tests.experiments.recorded import METRICS, PAPER, SCALE, drawn, new_study, record, runs_of, write
+from tests.experiments.recorded import METRICS, PAPER, SCALE, drawn, record, runs_of, write
 from tests.helpers import contents
 
 MODELS = ("stylegan2", "alae", "joint_w", "joint_w_plus")
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Options:
-    return new_study(tmp_path / "study")
-
-
-@pytest.fixture
-def random() -> np.random.Generator:
-    return np.random.default_rng()
 
 
 def tables(options: Options) -> dict[str, Table]:
