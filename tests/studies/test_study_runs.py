@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +272,6 @@ def test_a_run_folder_in_use_is_left_to_its_process(folder: Path) -> None:
     assert study().code == 0
 
 
-@pytest.mark.skipif(find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="pip install 'aestyle[sweeps]'")
 def test_joblib_runs_two_at_a_time_and_goes_on_when_a_process_is_killed(folder: Path) -> None:
     write_study(folder, {"gan": RUNS["gan"], "ae": RUNS["ae"], "bad": RUNS["bad"]}, kimg=0.4)
     process = start_study("launcher=joblib", "threads=1")
