@@ -9,11 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from aestyle.entry import CONF
 from tests.helpers import choices, compose_train
 
 METHODS = choices("method")
+
+
+def lineage(method: str) -> list[str]:
+    """A method's file and those that it is built on."""
+    defaults = OmegaConf.load(CONF / "method" / f"{method}.yaml").get("defaults", [])
+    return [method, *(base for name in defaults if name in METHODS for base in lineage(name))]
+
+
+STYLEGANS = [method for method in METHODS if "stylegan2" in lineage(method)]
+"""Methods with mapping, synthesis and an augmented discriminator of images."""
+
+REPRESENTATIVE = [*STYLEGANS, "aae", "iaae", "vaegan"]
+"""For what is slow: IAAE's variants one by one differ from all of them together in no way that it could tell."""
 
 TINY = (
     "scale=cpu",

@@ -1,5 +1,6 @@
 """Several processes: a strategy that wraps nothing, and the few reductions that phases need."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,22 @@ class _AllReduceSum(torch.autograd.Function):
 def sum_over_ranks(x: Tensor) -> Tensor:
     """Sum of ``x`` over all processes, differentiable (every process must take part in the backward pass too)."""
     return _AllReduceSum.apply(x) if world_size() > 1 else x
+
+
+def moments_over_ranks(x: Tensor, dims: Sequence[int] = (0,)) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of ``x`` over all processes, differentiable.
+
+    Args:
+        x: (N, ...), this rank's samples; N is the same on every rank.
+        dims: the dimensions that the moments run over.
+
+    Returns:
+        Mean and variance, without these dimensions.
+    """
+    count = world_size() * math.prod(x.shape[dim] for dim in dims)
+    mean = sum_over_ranks(x.sum(tuple(dims), keepdim=True)) / count
+    variance = sum_over_ranks((x - mean).square().sum(tuple(dims))) / count
+    return mean.squeeze(tuple(dims)), variance
 
 
 @torch.no_grad()

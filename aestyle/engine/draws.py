@@ -57,6 +57,10 @@ class Draws(Protocol):
         """U[0, 1) per sample: (N, *shape); only the first ``count`` samples if given."""
         ...
 
+    def bernoulli(self, name: str, p: float, shape: Sequence[int], count: int | None = None) -> Tensor:
+        """True with probability ``p`` per sample: bool (N, *shape); only the first ``count`` samples if given."""
+        ...
+
     def uniform(self, name: str) -> float:
         """One number in [0, 1) for the whole global batch: the same on every rank."""
         ...
@@ -98,6 +102,17 @@ class KeyedDraws:
         words = _words(_key(self.seed, self.phase, self.repeat, name, "uniforms"), positions, math.prod(shape))
         return (_shift(words, 40).float() * _UNIT).reshape(len(positions), *shape).to(self.dtype)
 
+    def bernoulli(self, name: str, p: float, shape: Sequence[int], count: int | None = None) -> Tensor:
+        """True with probability ``p`` (to 2^-16) per sample: bool (N, *shape); only the first ``count`` if given.
+
+        A word decides four times, so that dropout masks cost little.
+        """
+        positions = self.positions[:count]
+        size = math.prod(shape)
+        words = _words(_key(self.seed, self.phase, self.repeat, name, "bernoulli"), positions, (size + 3) // 4)
+        quarters = words.view(torch.int16)[:, :size]
+        return (quarters.int() < round(p * 2**16) - 2**15).reshape(len(positions), *shape)
+
     def uniform(self, name: str) -> float:
         """One number in [0, 1) for the whole global batch: the same on every rank."""
         return (_key(self.seed, self.phase, self.repeat, name, self.clock) % 2**53) / 2**53
@@ -121,6 +136,10 @@ class RecordedDraws:
         return value[:count]
 
     def uniforms(self, name: str, shape: Sequence[int], count: int | None = None) -> Tensor:
+        """The recorded tensor of this name, checked against the shape asked for."""
+        return self.normal(name, shape, count)
+
+    def bernoulli(self, name: str, p: float, shape: Sequence[int], count: int | None = None) -> Tensor:
         """The recorded tensor of this name, checked against the shape asked for."""
         return self.normal(name, shape, count)
 

@@ -14,7 +14,7 @@ class EmaSettings:
     """How fast averaged weights follow.
 
     Args:
-        half_life_kimg: thousands of images after which an old weight counts half.
+        half_life_kimg: thousands of images after which an old weight counts half; 0 averages nothing: the last weights.
         rampup: shortens the half-life early on, to at most this fraction of the images seen; None never does.
     """
 
@@ -22,9 +22,11 @@ class EmaSettings:
     rampup: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises UserError: a length of time is not positive."""
-        if self.half_life_kimg <= 0 or (self.rampup is not None and self.rampup <= 0):
-            raise UserError("method.ema: half_life_kimg and rampup must be above 0 (rampup=null leaves the ramp out)")
+        """Raises UserError: a length of time is out of range."""
+        if self.half_life_kimg < 0 or (self.rampup is not None and self.rampup <= 0):
+            raise UserError(
+                "method.ema: half_life_kimg must be at least 0 and rampup above 0 (rampup=null leaves the ramp out)"
+            )
 
     def decay(self, batch_size: int, images_seen: int) -> float:
         """Decay of one update after a global batch: ``0.5 ** (batch_size / half_life in images)``.

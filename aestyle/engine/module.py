@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from aestyle.engine.batchnorm import RunningStatistics
 from aestyle.engine.distributed import average_over_ranks, rank, world_size
 from aestyle.engine.draws import Draws, KeyedDraws
 from aestyle.engine.ema import EmaSettings, frozen_copy, update_ema
@@ -132,8 +133,10 @@ class PhasedModule(pl.LightningModule):
     def _optimizers_of(self, phase: Phase) -> list[Any]:
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        groups = self.optimizer_groups().values()
-        return [o for o, (names, _) in zip(optimizers, groups, strict=True) if set(names) & set(phase.networks)]
+        named = zip(self.optimizer_groups().items(), optimizers, strict=True)
+        if phase.optimizer:
+            return [optimizer for (name, _), optimizer in named if name == phase.optimizer]
+        return [optimizer for (_, (networks, _)), optimizer in named if set(networks) & set(phase.networks)]
 
     # -- one iteration -----------------------------------------------------------------------------------------------
 
@@ -149,7 +152,8 @@ class PhasedModule(pl.LightningModule):
         for phase in self.phases():
             if self.batches_seen % phase.every == 0:
                 for repeat in range(phase.repeat):
-                    self.run_phase(phase, Step(sub_batches[repeat], self.draws(phase.name, repeat, sub_batches[0])))
+                    real = sub_batches[repeat % len(sub_batches)]
+                    self.run_phase(phase, Step(real, self.draws(phase.name, repeat, sub_batches[0])))
         batch_size = len(sub_batches[0]) * world_size()
         self.images_before = self.images_seen
         self.images_seen += batch_size
@@ -173,22 +177,28 @@ class PhasedModule(pl.LightningModule):
     def run_phase(self, phase: Phase, step: Step) -> None:
         """The one place where weights change: loss, backward, reduce, check, clip, step, restore.
 
-        A phase whose networks are frozen altogether has nothing to do.
+        A phase whose networks are frozen altogether has nothing to do. Running statistics move with the weights: those of
+        other networks stay, and all of them if no step is taken.
         """
         if not any(p.requires_grad for name in phase.networks for p in self.networks[name].parameters()):
             return
         optimizers = self._optimizers_of(phase)
+        statistics = {name: RunningStatistics(network) for name, network in self.networks.items()}
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         with only_trainable(self.networks, phase.networks):
             self.manual_backward(phase.loss(step))
         parameters = [p for name in phase.networks for p in self.networks[name].parameters() if p.grad is not None]
         norm = self._reduce_gradients(parameters)
-        if self._is_finite(phase, norm):
+        finite = self._is_finite(phase, norm)
+        if finite:
             if self.max_grad_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
             for optimizer in optimizers:
                 optimizer.step()
+        for name, before in statistics.items():
+            if not finite or name not in phase.networks:
+                before.restore()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
 

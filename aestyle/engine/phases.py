@@ -32,7 +32,8 @@ class Phase:
         networks: names of the networks that this phase changes, and no others.
         loss: from a :class:`Step` to the scalar to minimise.
         every: runs in every ``every``-th iteration, the first one included.
-        repeat: how often it runs in such an iteration, each time on the next sub-batch.
+        repeat: how often it runs in such an iteration, each time on the next sub-batch, beginning anew behind the last.
+        optimizer: the one that steps; None: every one that holds one of the networks.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Phase:
     loss: Callable[[Step], Tensor]
     every: int = 1
     repeat: int = 1
+    optimizer: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import METHODS, TINY, checkpoint, differences, init_options, run_training, start_training, stats
+from tests.tiny import REPRESENTATIVE, TINY, checkpoint, differences, init_options, run_training, start_training, stats
 
 KIMG = 0.64
 
@@ -48,7 +48,7 @@ ADA = "method/augment=ada method.augment.start=0.5 method.augment.speed_kimg=0.4
 """p moves by 0.04 in every second iteration: checkpoints, 3 apart, fall between two moves as well as behind one."""
 
 CASES = [
-    *(pytest.param(method, "", id=method) for method in METHODS),
+    *(pytest.param(method, "", id=method) for method in REPRESENTATIVE),
     pytest.param("joint_ae", ADA, id="joint_ae-ada"),
     pytest.param("joint_ae", f"{ADA} trainer=ddp_cpu method.e_steps=2", id="joint_ae-ada-ranks", marks=pytest.mark.ddp),
 ]

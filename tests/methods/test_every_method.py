@@ -13,18 +13,20 @@ from aestyle.engine.module import PhasedModule
 from aestyle.engine.phases import Phase, Step
 from aestyle.errors import TrainingAborted
 from aestyle.protocol import Autoencoder
-from tests.tiny import METHODS, compose_tiny, differences
+from tests.tiny import METHODS, STYLEGANS, compose_tiny, differences
 
 ADA = "method/augment=ada method.augment.start=0.5 method.augment.speed_kimg=0.1 method.augment.interval=1"
 """Augmentation that is there from the start and changes in every iteration."""
 
 OPTIONS = {
-    **{f"{name}-ada": f"{name} {ADA}" for name in METHODS},
+    **{f"{name}-ada": f"{name} {ADA}" for name in STYLEGANS},
     "stylegan2-nda": "stylegan2 method/nda=jigsaw",
     "joint_ae-all": "joint_ae method/nda=jigsaw method/code_critic=factor method.weights.latent=1 method.e_steps=2",
     "joint_ae-frozen": "joint_ae method.joint=false method.beta=null",
     "decoupled_ae-joint": "decoupled_ae method.joint=true method.e_steps=2 method/encoder=w",
     "alae-official": "alae method/discriminator=latent_official method.train_mapping=true method/encoder=w_plus",
+    "iaae-legacy": "iaae method/variants=[kld_loss,sigma_fixed] method.kld.legacy=true method/backbone=conv",
+    "iaae-remedies": "iaae method/variants=[feature,sigma_floor,posterior_kl] method.feature.freeze_encoder=true",
 }
 """Methods with options that change their phases."""
 
@@ -114,6 +116,10 @@ class Recorder:
 
     def uniforms(self, name: str, shape: Any, count: int | None = None) -> Tensor:
         self.kept[name] = self.draws.uniforms(name, shape, count)
+        return self.kept[name]
+
+    def bernoulli(self, name: str, p: float, shape: Any, count: int | None = None) -> Tensor:
+        self.kept[name] = self.draws.bernoulli(name, p, shape, count)
         return self.kept[name]
 
     def uniform(self, name: str) -> float:

@@ -13,7 +13,7 @@ from aestyle.studies.initialisation import freeze, initialise
 from aestyle.studies.training import build, train
 from tests.helpers import FAST, answer, compose_train
 from tests.methods.test_every_method import batch, make, state
-from tests.tiny import METHODS, TINY, checkpoint, compose_tiny, differences
+from tests.tiny import METHODS, STYLEGANS, TINY, checkpoint, compose_tiny, differences
 
 State = dict[str, Tensor]
 GENERATOR = ("mapping", "synthesis")
@@ -44,7 +44,7 @@ def started(run_dir: Path, *options: str) -> tuple[PhasedModule, State]:
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", STYLEGANS)
 def test_trained_and_averaged_weights_arrive_bit_by_bit(method: str, source: Path, tmp_path: Path) -> None:
     given = checkpoint(source)["state_dict"]
     built, found = started(tmp_path, f"method={method}", f"init_from={source}", "init_networks=[mapping,synthesis]")
@@ -104,7 +104,7 @@ def differences_of(a: State, b: State) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", STYLEGANS)
 def test_freeze_d(method: str, source: Path, tmp_path: Path) -> None:
     """The first layers of a discriminator stay as they were loaded, the others are trained; also after a restart."""
     network = next(name for name in make(method).networks if name.startswith("discriminator"))

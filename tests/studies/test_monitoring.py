@@ -22,12 +22,12 @@ from aestyle.metrics.score import SampleScore
 from aestyle.studies.monitoring import Standing
 from aestyle.studies.training import train
 from tests.helpers import FAST, answer, compose_train
-from tests.tiny import METHODS, TINY, checkpoint, compose_tiny, differences, run_training, stats
+from tests.tiny import REPRESENTATIVE, TINY, checkpoint, compose_tiny, differences, run_training, stats
 
 STEP = 0.008
 """Thousand images an iteration of a tiny training."""
 FEATURES = ("metrics=[fd_efflite0]", "metrics.fd_efflite0.num_images=20", "+metrics.fd_efflite0.reference_images=20")
-METHODS_FROM_SCRATCH = [method for method in METHODS if method != "two_stage"]
+METHODS_FROM_SCRATCH = [method for method in REPRESENTATIVE if method != "two_stage"]
 
 
 @dataclass(frozen=True, kw_only=True)
