@@ -178,3 +178,31 @@ def test_recorded_draws_hand_out_what_they_were_given() -> None:
         recorded.normal("mix", (3,))
     with pytest.raises(KeyError):
         recorded.normal("noise", (3,))
+
+
+# -- coins -----------------------------------------------------------------------------------------------------------
+
+
+def test_coins_fall_as_often_as_they_should_and_each_on_its_own(seed: int) -> None:
+    p, shape = float(torch.rand(())), (3, 37)
+    coins = draws(seed, torch.arange(9000)).bernoulli("keep", p, shape)
+    assert coins.shape == (9000, *shape)
+    assert coins.dtype == torch.bool
+    assert abs(float(coins.double().mean()) - p) < 5 * (p * (1 - p) / coins.numel()) ** 0.5 + 2**-16
+    centred = coins.double().flatten() - p
+    for lag in (1, 2, 3, 4, 111):
+        correlation = float((centred[lag:] * centred[:-lag]).mean()) / (p * (1 - p))
+        assert abs(correlation) < 5 / len(centred) ** 0.5
+
+
+def test_coins_are_keyed_as_every_draw(seed: int) -> None:
+    positions = torch.arange(8) + seed
+    whole = draws(seed, positions).bernoulli("keep", 0.5, (64,))
+    for rank in range(2):
+        assert torch.equal(draws(seed, positions[rank::2]).bernoulli("keep", 0.5, (64,)), whole[rank::2])
+    assert torch.equal(draws(seed, positions).bernoulli("keep", 0.5, (64,), 3), whole[:3])
+    for other in (draws(seed + 1, positions), draws(seed, positions, repeat=1), draws(seed, positions, phase="E")):
+        assert not torch.equal(other.bernoulli("keep", 0.5, (64,)), whole)
+    assert draws(seed, positions).bernoulli("keep", 1.0, (64,)).all()
+    assert not draws(seed, positions).bernoulli("keep", 0.0, (64,)).any()
+    assert torch.equal(RecordedDraws({"keep": whole}).bernoulli("keep", 0.5, (64,)), whole)
