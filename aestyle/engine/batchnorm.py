@@ -27,7 +27,7 @@ class GlobalBatchNorm(_BatchNorm):
         self._follow(mean.detach(), variance.detach(), world_size() * x.numel() // x.shape[1])
         shape = (1, -1, *(1 for _ in x.shape[2:]))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+        return ((x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Moves the running statistics toward the batch's; the variance is made unbiased, as in PyTorch."""
@@ -49,8 +49,7 @@ def globalise(network: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, _BatchNorm):
                 layer = GlobalBatchNorm(child.num_features, child.eps, child.momentum)
-                layer.weight, layer.bias = child.weight, child.bias
-                layer.load_state_dict(child.state_dict())
+                layer.to(device=child.weight.device, dtype=child.weight.dtype).load_state_dict(child.state_dict())
                 setattr(module, name, layer.train(child.training))
     return network
 

@@ -49,8 +49,9 @@ def moments_over_ranks(x: Tensor, dims: Sequence[int] = (0,)) -> tuple[Tensor, T
         dims: the dimensions that the moments run over.
 
     Returns:
-        Mean and variance, without these dimensions.
+        Mean and variance, without these dimensions, in at least float32.
     """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     count = world_size() * math.prod(x.shape[dim] for dim in dims)
     mean = sum_over_ranks(x.sum(tuple(dims), keepdim=True)) / count
     variance = sum_over_ranks((x - mean).square().sum(tuple(dims))) / count

@@ -133,10 +133,11 @@ class PhasedModule(pl.LightningModule):
     def _optimizers_of(self, phase: Phase) -> list[Any]:
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        named = zip(self.optimizer_groups().items(), optimizers, strict=True)
+        groups = self.optimizer_groups()
+        named = dict(zip(groups, optimizers, strict=True))
         if phase.optimizer:
-            return [optimizer for (name, _), optimizer in named if name == phase.optimizer]
-        return [optimizer for (_, (networks, _)), optimizer in named if set(networks) & set(phase.networks)]
+            return [named[phase.optimizer]]
+        return [named[name] for name, (networks, _) in groups.items() if set(networks) & set(phase.networks)]
 
     # -- one iteration -----------------------------------------------------------------------------------------------
 
@@ -177,8 +178,8 @@ class PhasedModule(pl.LightningModule):
     def run_phase(self, phase: Phase, step: Step) -> None:
         """The one place where weights change: loss, backward, reduce, check, clip, step, restore.
 
-        A phase whose networks are frozen altogether has nothing to do. Running statistics move with the weights: those of
-        other networks stay, and all of them if no step is taken.
+        A phase whose networks are frozen altogether has nothing to do. Running statistics move with the weights: those
+        of other networks stay, and all of them if no step is taken.
         """
         if not any(p.requires_grad for name in phase.networks for p in self.networks[name].parameters()):
             return

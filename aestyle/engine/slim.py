@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,7 +17,7 @@ _EMA = "ema."
 
 
 def write_slim(path: Path, checkpoint: dict[str, Any], config: str) -> None:
-    """Writes the averaged networks of a checkpoint, each number in 16 bits.
+    """Writes the averaged networks of a checkpoint, each number in 16 bits, whole numbers as they are.
 
     Args:
         path: the file, replaced atomically.
@@ -27,7 +28,7 @@ def write_slim(path: Path, checkpoint: dict[str, Any], config: str) -> None:
         UserError: a weight lies outside of half precision's range.
     """
     averaged = {key: value for key, value in checkpoint["state_dict"].items() if key.startswith(_EMA)}
-    halves = {key: value.half().contiguous() for key, value in averaged.items()}
+    halves = {key: _cast(value, torch.float16).contiguous() for key, value in averaged.items()}
     for key, value in halves.items():
         if not value.isfinite().all():
             raise UserError(f"{key} holds values that 16 bits cannot hold: use the checkpoint itself")
@@ -54,15 +55,21 @@ def read_slim(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt", device=str(map_location)) as file:
             state = json.loads((file.metadata() or {})["aestyle"])
-            averaged: dict[str, Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: truncated or damaged; get the file again") from error
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a model of aestyle") from error
+    averaged = {key: _cast(value, torch.float32) for key, value in stored.items()}
     trained = {key.removeprefix(_EMA): value.clone() for key, value in averaged.items()}
     return {"state_dict": {**averaged, **trained}, "aestyle": {"bad_steps_in_a_row": {}, **state}}
+
+
+def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Whole numbers, such as the counters of batch normalisation, stay whole."""
+    return value.to(dtype) if value.is_floating_point() else value
 
 
 def is_slim(path: Path) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aestyle.errors import UserError
 from aestyle.nets.aae_layers import Layers, Plain, leaky
 from aestyle.nets.layers import SLOPE
 from aestyle.nets.posterior import Linear, Posterior, Sigma
@@ -145,10 +146,15 @@ class CodeDiscriminator(nn.Module):
         latent_dim: dimensions of the code.
         dropout: probability that a hidden value is left out.
         widths: widths of the hidden layers.
+
+    Raises:
+        UserError: ``dropout`` is no probability, or 1.
     """
 
     def __init__(self, latent_dim: int = 10, dropout: float = 0.3, widths: Sequence[int] = (64, 128, 128, 64)) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise UserError(f"method.discriminator.dropout={dropout}: give a number of at least 0 and below 1")
         self.dropout = dropout
         self.widths = tuple(widths)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip((latent_dim, *widths), widths, strict=False))

@@ -52,7 +52,7 @@ class Equal:
     """Equalised layers in the place of batch normalisation (IAAE, section 5.4).
 
     Args:
-        scale_bias: biases of linear layers are scaled as weights are, as printed; the authors' code scales weights only.
+        scale_bias: biases of linear layers are scaled as weights are, as printed; the code scales weights only.
         keep_norm: normalises between linear layers nonetheless.
     """
 

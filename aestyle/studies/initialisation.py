@@ -13,7 +13,15 @@ from aestyle.studies.loading import find_checkpoint
 
 State = dict[str, Tensor]
 
-SHAPING = ("resolution", "dataset.channels", "scale.channels", "scale.style_dim", "scale.mapping_depth")
+SHAPING = (
+    "resolution",
+    "dataset.channels",
+    "scale.channels",
+    "scale.style_dim",
+    "scale.mapping_depth",
+    "scale.latent_dim",
+    "method.decoder.mapping_depth",
+)
 """Options that the shapes of networks follow from."""
 
 

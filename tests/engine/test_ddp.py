@@ -13,7 +13,8 @@ pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    ("method", "augment"), [*((method, "") for method in REPRESENTATIVE), pytest.param("joint_ae", ADA, id="joint_ae-ada")]
+    ("method", "augment"),
+    [*((method, "") for method in REPRESENTATIVE), pytest.param("joint_ae", ADA, id="joint_ae-ada")],
 )
 def test_two_processes_equal_one(method: str, augment: str, tmp_path: Path) -> None:
     """Five batches of 16 with R1, path length, beta and EMA, in float64: the same numbers within 1e-8."""

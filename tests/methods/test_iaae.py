@@ -116,7 +116,10 @@ def test_a_variant_changes_only_the_start_of_its_networks(name: str) -> None:
     ours, plain = (dict(tiny(method)[0].state_dict()) for method in (f"iaae_{name}", "aae"))
     changed = {key.split(".")[0] for key in plain if key not in ours or differences(ours[key], plain[key])} - {"ema"}
     added = {".".join(key.split(".")[:2]) for key in ours if key not in plain and not key.startswith("ema")}
-    expected = {"equal_linear": ({"encoder", "decoder"}, {"decoder.body"}), "latent_mapping": (set(), {"decoder.mapping"})}
+    expected = {
+        "equal_linear": ({"encoder", "decoder"}, {"decoder.body"}),
+        "latent_mapping": (set(), {"decoder.mapping"}),
+    }
     assert (changed, added) == expected.get(name, (set(), set()))  # without a norm, the layers behind it move up
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from aestyle.errors import UserError
 from aestyle.nets.aae import CodeDiscriminator, Decoder, Encoder
 from aestyle.nets.aae_conv import ConvDecoder, ConvEncoder, FeatureDiscriminator
 from aestyle.nets.aae_layers import Equal, Layers, Plain
@@ -77,6 +78,12 @@ def test_dropout_leaves_out_what_the_mask_says() -> None:
         layer.weight.data *= 2  # what is kept counts 1 / (1 - dropout)
     torch.testing.assert_close(discriminator(z, everything), doubled(z))
     assert torch.equal(doubled(z, everything), doubled(z))
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_impossible_dropout_is_refused(dropout: float) -> None:
+    with pytest.raises(UserError, match=r"method\.discriminator\.dropout="):
+        CodeDiscriminator(dropout=dropout)
 
 
 def test_forms_of_sigma() -> None:
