@@ -118,7 +118,7 @@ class AAE(GaussianAutoencoder):
 
     def feature_error(self, mu: Tensor, rec: Tensor, freeze_encoder: bool) -> Tensor:
         """``|E_mu(x) - E_mu(rec)|`` per element; the second look leaves the encoder's running statistics alone."""
-        parameters = dict(self.encoder.named_parameters())
+        parameters: dict[str, Tensor] = dict(self.encoder.named_parameters())
         if freeze_encoder:
             mu, parameters = mu.detach(), {name: p.detach() for name, p in parameters.items()}
         buffers = {name: buffer.clone() for name, buffer in self.encoder.named_buffers()}
