@@ -67,13 +67,51 @@ def num_ws(resolution: int) -> int:
     return 2 * int(math.log2(resolution)) - 2
 
 
+def auto_gamma(resolution: int, batch_size: int) -> float:
+    """Gamma of R1 as stylegan2-ada's ``auto`` sets it: ``0.0002 resolution^2 / batch_size``.
+
+    Raises:
+        UserError: ``resolution`` or ``batch_size`` is no such number.
+    """
+    num_ws(resolution)
+    return float(0.0002 * resolution**2 / _batch(batch_size))
+
+
+def auto_lr(resolution: int) -> float:
+    """Learning rate as stylegan2-ada's ``auto`` sets it: 0.0025, from 1024 px on 0.002.
+
+    Raises:
+        UserError: ``resolution`` is no resolution.
+    """
+    num_ws(resolution)
+    return 0.002 if resolution >= 1024 else 0.0025
+
+
+def auto_ema(batch_size: int) -> float:
+    """Half-life of averaged weights in thousand images as stylegan2-ada's ``auto`` sets it: ``10 batch_size / 32``.
+
+    Raises:
+        UserError: ``batch_size`` is no positive whole number.
+    """
+    return _batch(batch_size) * 10 / 32
+
+
+def _batch(batch_size: int) -> int:
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UserError(f"batch_size={batch_size}: give a whole number of at least 1")
+    return batch_size
+
+
 def register() -> None:
-    """Registers the resolvers ``auto_scale``, ``auto_trainer``, ``run_name``, ``num_ws`` and ``absolute``."""
+    """Registers every resolver: ``auto_scale``, ``auto_trainer``, ``run_name``, ``num_ws``, ..."""
     resolvers: dict[str, Callable[..., Any]] = {
         "auto_scale": lambda: "paper" if cuda_available() else "cpu",
         "auto_trainer": lambda: "gpu" if cuda_available() else "cpu",
         "run_name": run_name,
         "num_ws": num_ws,
+        "auto_gamma": auto_gamma,
+        "auto_lr": auto_lr,
+        "auto_ema": auto_ema,
         "absolute": lambda path: str(Path(path).absolute()),
     }
     for name, function in resolvers.items():

@@ -1,8 +1,11 @@
 """What the prior's codes are like in any space of a model: their mean and their spread."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from aestyle.latents.spaces import get_space
 from aestyle.protocol import LatentModel
 
 
@@ -23,5 +26,25 @@ def prior_codes(model: LatentModel, space: str | None = None, n: int = 4096, see
 
 
 def mean_code(model: LatentModel, space: str | None = None, n: int = 4096) -> Tensor:
-    """The mean of ``n`` codes of the prior, (1, *shape of a code): wbar of the truncation trick."""
-    return prior_codes(model, space, n).mean(dim=0, keepdim=True)
+    """The mean of codes of the prior, (1, *shape of a code): wbar of the truncation trick.
+
+    Where codes are matrices whose rows are distributed alike, it is the mean of rows too.
+
+    Args:
+        model: a trained model.
+        space: name of the space; None: the model's own.
+        n: number of codes.
+    """
+    space, names = space or model.code_space, list(model.spaces)
+    narrow = get_space(model.spaces, names[min(names.index(space), 1)])  # what follows F repeats codes only
+    sizes = [min(affordable(model), n - done) for done in range(0, n, affordable(model))]
+    parts = [prior_codes(model, narrow.name, size, seed).sum(dim=0, keepdim=True) for seed, size in enumerate(sizes)]
+    mean = torch.cat(parts).sum(dim=0, keepdim=True) / n
+    if narrow.rows:
+        mean = mean.mean(dim=-2, keepdim=True).expand_as(mean)
+    return model.convert_code(mean, narrow.name, space) if narrow.name != space else mean
+
+
+def affordable(model: LatentModel, n: int = 4096) -> int:
+    """``n``, or as many prior codes of the model as fit into 64 MB in single precision."""
+    return max(1, min(n, 2**24 // math.prod(next(iter(model.spaces.values())).shape)))

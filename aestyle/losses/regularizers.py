@@ -27,15 +27,15 @@ def path_lengths(images: Tensor, ws: Tensor, direction: Tensor) -> Tensor:
 
     Args:
         images: G(ws), with its graph.
-        ws: styles (N, num_ws, style_dim), one of the graph's inputs.
+        ws: styles (N, num_ws, style_dim) or style matrices (N, num_ws, rows, style_dim), one of the graph's inputs.
         direction: noise y ~ N(0, 1) of the images' shape; scaled by ``1 / sqrt(H W)`` here.
 
     Returns:
-        (N,): root of the mean over layers of the squared norm over style dimensions, differentiable.
+        (N,): root of the mean over layers of the squared norm of a layer's gradient, differentiable.
     """
     projection = (images * direction).sum() / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad(projection, ws, create_graph=True)
-    return gradient.square().sum(dim=2).mean(dim=1).sqrt()
+    return gradient.square().flatten(2).sum(dim=2).mean(dim=1).sqrt()
 
 
 def running_mean(value: Tensor, mean: Tensor, decay: float = 0.01) -> Tensor:

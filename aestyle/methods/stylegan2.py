@@ -1,6 +1,7 @@
 """StyleGAN2 (Karras et al., 2020): the backbone and the baseline of AE-StyleGAN."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -172,14 +173,18 @@ class StyleGAN2(PhasedModule):
             mixing: probability of style mixing; the default is that of the training.
 
         Returns:
-            (count, num_ws, style_dim).
+            (count, num_ws, ...).
         """
-        num_ws, shape = self.synthesis.num_ws, (self.synthesis.style_dim,)
-        ws = style_per_layer(self.mapping(draws.normal("z", shape, count)), num_ws)
+        ws = self.unmixed_styles("z", count, draws)
         if draws.uniform("mix") < (self.style_mixing if mixing is None else mixing):
-            second = style_per_layer(self.mapping(draws.normal("z2", shape, count)), num_ws)
-            ws = mix_styles(ws, second, 1 + int(draws.uniform("crossover") * (num_ws - 1)))
+            second = self.unmixed_styles("z2", count, draws)
+            ws = mix_styles(ws, second, 1 + int(draws.uniform("crossover") * (self.synthesis.num_ws - 1)))
         return ws
+
+    def unmixed_styles(self, name: str, count: int, draws: Draws) -> Tensor:
+        """Styles (count, num_ws, style_dim) of one prior code per image, the draw ``name``."""
+        w = self.mapping(draws.normal(name, (self.synthesis.style_dim,), count))
+        return style_per_layer(w, self.synthesis.num_ws)
 
     def noise(self, count: int, draws: Draws, name: str = "noise") -> list[Tensor]:
         """Fresh noise for every layer, (count, 1, h, w) each, cut from the draw ``name`` of each image."""
@@ -212,7 +217,7 @@ class StyleGAN2(PhasedModule):
 
     @property
     def spaces(self) -> dict[str, Space]:
-        """The latent spaces that :meth:`decode` takes."""
+        """The latent spaces that :meth:`decode` takes: ``z``, what F makes of it, ..., what G takes."""
         num_ws, dim = self.synthesis.num_ws, self.synthesis.style_dim
         return {
             "z": Space("z", (dim,)),
@@ -233,7 +238,7 @@ class StyleGAN2(PhasedModule):
 
         Args:
             code: a batch of codes.
-            space: ``z``, ``w`` or ``w_plus``; the default is ``w``.
+            space: one of :attr:`spaces`; the default is :attr:`code_space`.
 
         Returns:
             Images (N, channels, resolution, resolution), not clamped.
@@ -241,27 +246,31 @@ class StyleGAN2(PhasedModule):
         Raises:
             UserError: unknown space, or a code that is not of it.
         """
-        return self.ema["synthesis"](self.convert_code(code, space or self.code_space, "w_plus"))
+        return self.ema["synthesis"](self.convert_code(code, space or self.code_space, list(self.spaces)[-1]))
 
     def convert_code(self, code: Tensor, source: str, target: str) -> Tensor:
-        """A code in a wider space: ``z`` through the averaged F to ``w``, ``w`` repeated for every layer to ``w_plus``.
+        """A code in a wider space: from ``z`` through the averaged F, or repeated for every layer.
 
         Args:
             code: a batch of codes of space ``source``.
             source: name of its space.
-            target: name of the same or a later one of ``z``, ``w``, ``w_plus``.
+            target: name of the same or a later one of :attr:`spaces`.
 
         Raises:
             UserError: there is no such space, the code is not of it, or the way leads back.
         """
-        get_space(self.spaces, source).check(code)
-        get_space(self.spaces, target)
-        path = list(self.spaces)[list(self.spaces).index(source) : list(self.spaces).index(target) + 1]
+        spaces = self.spaces
+        get_space(spaces, source).check(code)
+        get_space(spaces, target)
+        path = list(spaces)[list(spaces).index(source) : list(spaces).index(target) + 1]
         if not path:
             raise UserError(f"a code of space {source} cannot be brought back to {target}")
-        if {"z", "w"} <= set(path):
-            code = self.ema["mapping"](code)
-        return style_per_layer(code, self.synthesis.num_ws) if {"w", "w_plus"} <= set(path) else code
+        for before, after in pairwise(path):
+            if before == "z":
+                code = self.ema["mapping"](code)
+            if spaces[after].per_layer and not spaces[before].per_layer:
+                code = style_per_layer(code, self.synthesis.num_ws)
+        return code
 
     @property
     def code_space(self) -> str:
@@ -280,10 +289,11 @@ class StyleGAN2(PhasedModule):
         Returns:
             Images (n, channels, resolution, resolution), not clamped.
         """
-        w = self.ema["mapping"](self.prior(n, seed))
+        space = list(self.spaces)[1]
+        w = self.convert_code(self.prior(n, seed), "z", space)
         if truncation < 1:
             w = truncate(w, self.mean_style(), truncation)
-        return self.decode(w, "w")
+        return self.decode(w, space)
 
     def prior(self, n: int, seed: int = 0) -> Tensor:
         """Codes of :meth:`sample`: N(0, 1) (n, style_dim) in space ``z``; the first ones do not depend on ``n``."""

@@ -43,7 +43,7 @@ class PerceptualPathLength(Recipe):
     Args:
         distance: Of two pictures.
         num_pairs: How many ways.
-        space: ``w`` or ``z``: where the ways lead through.
+        space: ``w`` or ``z``: where the ways lead through. Where styles form a matrix, all its rows go together.
         sampling: ``end`` or ``full``, see ``SAMPLING``.
         crop: Compare the middle of aligned faces only, rows 3/8 to 7/8 and columns 2/8 to 6/8.
         epsilon: Length of the step, as a part of the way.
@@ -82,23 +82,28 @@ class PerceptualPathLength(Recipe):
     def _model(self, subject: Subject) -> LatentModel:
         model = subject.autoencoder
         spaces = list(model.spaces) if isinstance(model, LatentModel) else []
-        if not isinstance(model, LatentModel) or self.space not in spaces:
+        if not isinstance(model, LatentModel) or self._space(model) is None:
             has = f"has only {', '.join(spaces)}" if spaces else "has no latent spaces"
             raise NotOffered(
                 f"{self.name} walks through space {self.space}, but this model {has}: leave the metric out"
             )
         return model
 
+    def _space(self, model: LatentModel) -> str | None:
+        """The model's space of this name; for ``w`` also the first wider one, such as that of style matrices."""
+        return next((name for name in model.spaces if name == self.space or name.startswith(f"{self.space}_")), None)
+
     def _lengths(self, model: LatentModel) -> Callable[[int, int], Tensor]:
         """(how many, seed) to the squared speeds (n,) of that many steps."""
-        way = slerp if self.space == "z" else torch.lerp
+        way, space = slerp if self.space == "z" else torch.lerp, self._space(model)
+        assert space is not None
 
         def lengths(n: int, seed: int) -> Tensor:
-            ends = model.convert_code(model.prior(2 * n, seed), "z", self.space)
+            ends = model.convert_code(model.prior(2 * n, seed), "z", space)
             start, end = ends[0::2].double(), ends[1::2].double()
             t = self._positions(n, seed).to(start).view(-1, *[1] * (ends.ndim - 1))
             codes = (way(start, end, at).to(ends.dtype) for at in (t, t + self.epsilon))
-            x, y = (self._view(model.decode(code, self.space)) for code in codes)
+            x, y = (self._view(model.decode(code, space)) for code in codes)
             return self.distance(x, y).double() / self.epsilon**2
 
         return lengths

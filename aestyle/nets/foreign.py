@@ -1,9 +1,11 @@
 """Translates state dicts of the reference implementations into this suite's names.
 
 Understood are the StyleGAN2 layouts of rosinality/stylegan2-pytorch and of AE-StyleGAN's own code (phymhan's fork of
-it). They differ in the index of the discriminator's linear layers only. Filter kernels are constants here and dropped.
+it), which differ in the index of the discriminator's linear layers only, and that of NVIDIA's stylegan2-ada-pytorch and
+stylegan3. Filter kernels are constants here and dropped, and so is NVIDIA's running mean of styles.
 """
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -98,6 +100,78 @@ def discriminator_from_rosinality(state: Mapping[str, Tensor]) -> State:
         elif not key.endswith(".kernel"):
             renamed[_rename(key, _DISCRIMINATOR)] = value
     return renamed
+
+
+def generator_from_nvidia(state: Mapping[str, Tensor]) -> tuple[State, State]:
+    """Splits NVIDIA's generator, without classes, into the states of ``Mapping`` and ``Synthesis``.
+
+    Args:
+        state: the reference's ``G`` or ``G_ema`` state dict.
+
+    Returns:
+        State dicts of the mapping and of the synthesis network.
+
+    Raises:
+        KeyError: a key belongs to no known layout.
+    """
+    mapping: State = {}
+    synthesis: State = {}
+    for key, value in _without(state, "resample_filter", "w_avg"):
+        if match := re.fullmatch(r"mapping\.fc(\d+)\.(weight|bias)", key):
+            mapping[f"layers.{match[1]}.{match[2]}"] = value
+        elif key == "synthesis.b4.const":
+            synthesis["const"] = value[None]
+        elif match := re.fullmatch(r"synthesis\.b(\d+)\.torgb\.(.+)", key):
+            synthesis[f"to_rgbs.{_level(match[1])}.{match[2]}"] = value
+        elif match := re.fullmatch(r"synthesis\.b(\d+)\.conv([01])\.(.+)", key):
+            index, rest = 2 * _level(match[1]) - 1 + int(match[2]), match[3]
+            if rest == "noise_const":
+                synthesis[f"noise_const_{index}"] = value[None, None]
+            else:
+                inner = "conv." if rest == "weight" or rest.startswith("affine.") else ""
+                synthesis[f"convs.{index}.{inner}{rest}"] = value
+        else:
+            raise KeyError(f"the key {key!r} belongs to no known StyleGAN2 layout")
+    return mapping, synthesis
+
+
+def discriminator_from_nvidia(state: Mapping[str, Tensor]) -> State:
+    """Renames NVIDIA's residual discriminator without classes.
+
+    Args:
+        state: the reference's ``D`` state dict.
+
+    Returns:
+        State dict of ``Discriminator``.
+
+    Raises:
+        KeyError: a key belongs to no known layout.
+    """
+    ends = {"conv": "conv", "fc": "hidden", "out": "head"}
+    blocks = {"conv0": "conv1", "conv1": "conv2", "skip": "skip"}
+    top = max((_level(match[1]) for key in state if (match := re.match(r"b(\d+)\.", key))), default=0)
+    renamed: State = {}
+    for key, value in _without(state, "resample_filter"):
+        match = re.fullmatch(r"b(\d+)\.(\w+)\.(weight|bias)", key)
+        level, layer, parameter = (_level(match[1]), match[2], match[3]) if match else (-1, "", "")
+        if level == 0 and layer in ends:
+            renamed[f"{ends[layer]}.{parameter}"] = value
+        elif level == top and layer == "fromrgb":
+            renamed[f"trunk.0.{parameter}"] = value
+        elif level > 0 and layer in blocks:
+            renamed[f"trunk.{top - level + 1}.{blocks[layer]}.{parameter}"] = value
+        else:
+            raise KeyError(f"the key {key!r} belongs to no known StyleGAN2 layout")
+    return renamed
+
+
+def _without(state: Mapping[str, Tensor], *names: str) -> list[tuple[str, Tensor]]:
+    return [(key, value) for key, value in state.items() if key.rpartition(".")[2] not in names]
+
+
+def _level(resolution: str) -> int:
+    """0 at 4 px, 1 at 8 px, ..."""
+    return int(math.log2(int(resolution))) - 2
 
 
 def generator_shape(state: Mapping[str, Tensor]) -> dict[str, object]:

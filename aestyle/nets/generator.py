@@ -1,14 +1,14 @@
 """The StyleGAN2 generator: mapping network F from Z to W and synthesis network G from W to images."""
 
 import math
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingType
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from aestyle.nets.layers import EqualizedLinear, pixel_norm
-from aestyle.nets.modulation import StyledConv, ToRGB
+from aestyle.nets.modulation import ModulatedConv2d, StyledConv, ToRGB
 
 
 def num_layers(resolution: int) -> int:
@@ -36,8 +36,8 @@ class Mapping(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        """Maps z (N, style_dim) to w (N, style_dim)."""
-        return self.layers(pixel_norm(z))
+        """Maps z (N, ..., style_dim) to w of the same shape, every vector for itself."""
+        return self.layers(pixel_norm(z.flatten(0, -2))).view_as(z)
 
 
 class Synthesis(nn.Module):
@@ -52,6 +52,8 @@ class Synthesis(nn.Module):
         channels: feature channels at each resolution from 4 to ``resolution``.
         image_channels: 3 for RGB, 1 for grey.
         noise: whether layers have noise inputs.
+        conv: makes the modulated convolutions.
+        to_rgb: makes the ToRGB layers.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Synthesis(nn.Module):
         channels: MappingType[int, int],
         image_channels: int = 3,
         noise: bool = True,
+        conv: Callable[..., ModulatedConv2d] = ModulatedConv2d,
+        to_rgb: Callable[..., ToRGB] = ToRGB,
     ) -> None:
         super().__init__()
         self.resolution = resolution
@@ -68,15 +72,15 @@ class Synthesis(nn.Module):
         self.image_channels = image_channels
         self.num_ws = num_layers(resolution)
         self.const = nn.Parameter(torch.randn(1, channels[4], 4, 4))
-        self.convs = nn.ModuleList([StyledConv(channels[4], channels[4], style_dim, noise=noise)])
-        self.to_rgbs = nn.ModuleList([ToRGB(channels[4], image_channels, style_dim)])
+        self.convs = nn.ModuleList([StyledConv(channels[4], channels[4], style_dim, noise=noise, conv=conv)])
+        self.to_rgbs = nn.ModuleList([to_rgb(channels[4], image_channels, style_dim)])
         self.noise_shapes: list[tuple[int, int, int]] = [(1, 4, 4)] if noise else []
         for level in range(3, int(math.log2(resolution)) + 1):
             size = 2**level
             width_in, width = channels[size // 2], channels[size]
-            self.convs.append(StyledConv(width_in, width, style_dim, up=True, noise=noise))
-            self.convs.append(StyledConv(width, width, style_dim, noise=noise))
-            self.to_rgbs.append(ToRGB(width, image_channels, style_dim))
+            self.convs.append(StyledConv(width_in, width, style_dim, up=True, noise=noise, conv=conv))
+            self.convs.append(StyledConv(width, width, style_dim, noise=noise, conv=conv))
+            self.to_rgbs.append(to_rgb(width, image_channels, style_dim))
             self.noise_shapes += [(1, size, size)] * 2 if noise else []
         for i, shape in enumerate(self.noise_shapes):
             self.register_buffer(f"noise_const_{i}", torch.randn(1, *shape))
@@ -85,7 +89,7 @@ class Synthesis(nn.Module):
         """Draws images.
 
         Args:
-            ws: styles (N, num_ws, style_dim), one per layer.
+            ws: styles (N, num_ws, style_dim), one per layer, or what the layers take in their place.
             noise: one (N, 1, h, w) tensor for each of ``noise_shapes``; the constant buffers if None.
 
         Returns:
@@ -94,12 +98,13 @@ class Synthesis(nn.Module):
         noises: Sequence[Tensor | None] = noise or self.constant_noise() or [None] * len(self.convs)
         # A memory format set once at the input is kept by every layer that follows.
         x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = self.convs[0](x, ws[:, 0], noises[0])
-        image = self.to_rgbs[0](x, ws[:, 1], None)
+        w = ws.unbind(dim=1)
+        x = self.convs[0](x, w[0], noises[0])
+        image = self.to_rgbs[0](x, w[1], None)
         for i in range(1, len(self.convs), 2):
-            x = self.convs[i](x, ws[:, i], noises[i])
-            x = self.convs[i + 1](x, ws[:, i + 1], noises[i + 1])
-            image = self.to_rgbs[i // 2 + 1](x, ws[:, i + 2], image)
+            x = self.convs[i](x, w[i], noises[i])
+            x = self.convs[i + 1](x, w[i + 1], noises[i + 1])
+            image = self.to_rgbs[i // 2 + 1](x, w[i + 2], image)
         return image
 
     def constant_noise(self) -> list[Tensor]:
@@ -116,12 +121,12 @@ class Synthesis(nn.Module):
 
 
 def style_per_layer(w: Tensor, num_ws: int) -> Tensor:
-    """Repeats one style (N, style_dim) for every layer: (N, num_ws, style_dim)."""
-    return w.unsqueeze(1).expand(-1, num_ws, -1)
+    """Repeats one style (N, ...) for every layer: (N, num_ws, ...)."""
+    return w.unsqueeze(1).expand(-1, num_ws, *w.shape[1:])
 
 
 def mix_styles(first: Tensor, second: Tensor, crossover: int) -> Tensor:
-    """Layers below ``crossover`` from ``first``, the others from ``second``; both (N, num_ws, style_dim)."""
+    """Layers below ``crossover`` from ``first``, the others from ``second``; both (N, num_ws, ...)."""
     return torch.cat([first[:, :crossover], second[:, crossover:]], dim=1)
 
 

@@ -6,6 +6,7 @@ by ``1 / |w'_o|``. No grouped convolution is needed.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -61,13 +62,20 @@ class StyledConv(nn.Module):
         style_dim: width of w.
         up: double height and width.
         noise: whether the layer has a noise input (its strength starts at 0).
+        conv: makes the modulated convolution.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, style_dim: int, up: bool = False, noise: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        style_dim: int,
+        up: bool = False,
+        noise: bool = True,
+        conv: Callable[..., ModulatedConv2d] = ModulatedConv2d,
     ) -> None:
         super().__init__()
-        self.conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim, up)
+        self.conv = conv(in_channels, out_channels, 3, style_dim, up)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
 

@@ -1,6 +1,6 @@
 """Compares tensors and gradients with the numbers of tests/fixtures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from aestyle.nets.discriminator import Discriminator, Encoder
-from aestyle.nets.foreign import discriminator_from_rosinality, generator_from_rosinality, generator_shape
+from aestyle.nets.foreign import (
+    discriminator_from_nvidia,
+    discriminator_from_rosinality,
+    generator_from_nvidia,
+    generator_from_rosinality,
+    generator_shape,
+)
 from aestyle.nets.generator import Mapping as MappingNetwork
 from aestyle.nets.generator import Synthesis
 
 VALUE_TOLERANCE = 2e-5
 GRADIENT_TOLERANCE = 1e-4
 State = Mapping[str, Tensor]
+Translate = Callable[[State], tuple[dict[str, Tensor], dict[str, Tensor]]]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -57,13 +64,38 @@ def _gradients(state: State, renamed: State, network: nn.Module) -> dict[str, Te
     return {keys[int(label.flatten()[0])]: gradients[name] for name, label in renamed.items() if name in gradients}
 
 
-def generator_gradients(state: State, mapping: nn.Module, synthesis: nn.Module) -> dict[str, Tensor | None]:
-    of_mapping, of_synthesis = generator_from_rosinality(_labelled(state))
+def generator_gradients(
+    state: State, mapping: nn.Module, synthesis: nn.Module, translate: Translate = generator_from_rosinality
+) -> dict[str, Tensor | None]:
+    of_mapping, of_synthesis = translate(_labelled(state))
     return {**_gradients(state, of_mapping, mapping), **_gradients(state, of_synthesis, synthesis)}
 
 
 def discriminator_gradients(state: State, network: nn.Module) -> dict[str, Tensor | None]:
     return _gradients(state, discriminator_from_rosinality(_labelled(state)), network)
+
+
+def nvidia_generator(state: State, network: type[Synthesis] = Synthesis) -> tuple[MappingNetwork, Synthesis]:
+    mapping_state, synthesis_state = generator_from_nvidia(state)
+    shape = generator_shape(synthesis_state)
+    mapping, synthesis = MappingNetwork(shape["style_dim"], depth=len(mapping_state) // 2), network(**shape)
+    mapping.load_state_dict(mapping_state)
+    synthesis.load_state_dict(synthesis_state)
+    return mapping, synthesis
+
+
+def nvidia_discriminator(state: State, config: Mapping[str, Any]) -> Discriminator:
+    network = Discriminator(config["img_resolution"], config["channels"])
+    network.load_state_dict(discriminator_from_nvidia(state))
+    return network
+
+
+def nvidia_generator_gradients(state: State, mapping: nn.Module, synthesis: nn.Module) -> dict[str, Tensor | None]:
+    return generator_gradients(state, mapping, synthesis, generator_from_nvidia)
+
+
+def nvidia_discriminator_gradients(state: State, network: nn.Module) -> dict[str, Tensor | None]:
+    return _gradients(state, discriminator_from_nvidia(_labelled(state)), network)
 
 
 def assert_values(actual: Tensor | float, expected: Tensor | float) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from aestyle.errors import UserError
 from aestyle.latents.batches import code_shape
 from aestyle.latents.mixing import Layers
-from aestyle.latents.prior import mean_code, prior_codes
+from aestyle.latents.prior import affordable, mean_code, prior_codes
 from aestyle.latents.traversal import (
     axis_direction,
     only_layers,
@@ -66,7 +66,7 @@ class Traverse:
 
     def __call__(self, material: Material, output: Path) -> list[str]:
         """Writes ``traverse.png`` and ``traverse.safetensors``."""
-        prior = prior_codes(material.model)
+        prior = prior_codes(material.model, n=affordable(material.model))
         half = self.columns // 2
         offsets = [self.reach * i / half for i in range(-half, half + 1)]
         directions = self._directions(material.model, prior)

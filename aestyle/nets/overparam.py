@@ -1,0 +1,209 @@
+"""Overparameterised style modulation (Poirier-Ginter et al., 2022): every row of a layer's weights has its own style.
+
+With one style per output channel the scale no longer factors out of the convolution (Equation 2), so that every sample
+needs weights of its own. On the CPU each sample's weights are made and used one after the other: they stay in the
+cache, and oneDNN runs an ordinary convolution. That took 1.5 times as long as the layers of StyleGAN2 (128 channels, 4
+to 32 px, forward and backward); one grouped convolution took 1.9 times, products with unfolded activations 2.1 times.
+A GPU takes the grouped convolution, one kernel for the batch.
+"""
+
+from collections.abc import Mapping as MappingType
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aestyle.errors import UserError
+from aestyle.nets.generator import Synthesis
+from aestyle.nets.modulation import ModulatedConv2d, ToRGB
+from aestyle.nets.resample import blur, upsample2
+
+
+def choose_rows(total: int, count: int, which: str = "first") -> slice:
+    """The rows of a style matrix that a layer with fewer output channels keeps; row i of them feeds channel i.
+
+    Args:
+        total: rows of the matrix.
+        count: output channels of the layer.
+        which: ``first``, ``last`` or ``strided`` (evenly spread). The paper does not say (footnote 3).
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    chosen = {
+        "first": slice(0, count),
+        "last": slice(total - count, total),
+        "strided": slice(0, count * (total // count), total // count),
+    }
+    if which not in chosen:
+        raise UserError(f"method.synthesis.keep={which}: choose one of {', '.join(chosen)}")
+    return chosen[which]
+
+
+def convolve_rows(x: Tensor, weight: Tensor, styles: Tensor, up: bool = False) -> Tensor:
+    """Convolution with ``weight[o, i] * styles[n, o, i]`` for sample n (Equation 2), in the fastest form known.
+
+    Args:
+        x: (N, in, H, W).
+        weight: (out, in, k, k), k odd.
+        styles: (N, out, in).
+        up: transposed convolution of stride 2 without padding.
+
+    Returns:
+        (N, out, H, W), or (N, out, 2H + k - 2, 2W + k - 2).
+    """
+    return (convolve_rows_grouped if x.is_cuda and len(x) else convolve_rows_one_by_one)(x, weight, styles, up)
+
+
+def convolve_rows_one_by_one(x: Tensor, weight: Tensor, styles: Tensor, up: bool = False) -> Tensor:
+    """:func:`convolve_rows` as one convolution for each sample."""
+    if not len(x):  # as the share of a rank may be
+        return _convolve(x, weight, up)
+    samples = zip(x.split(1), styles.unbind(), strict=True)
+    return torch.cat([_convolve(image, weight * style[:, :, None, None], up) for image, style in samples])
+
+
+def convolve_rows_grouped(x: Tensor, weight: Tensor, styles: Tensor, up: bool = False) -> Tensor:
+    """:func:`convolve_rows` as one convolution with a group for each sample."""
+    n, out = styles.shape[:2]
+    weights = (weight * styles[..., None, None]).flatten(0, 1)
+    y = _convolve(x.contiguous().flatten(0, 1)[None], weights, up, groups=n)
+    return y.view(n, out, *y.shape[2:]).contiguous(memory_format=torch.channels_last)
+
+
+def _convolve(x: Tensor, weight: Tensor, up: bool, groups: int = 1) -> Tensor:
+    """A convolution, or a transposed one of stride 2, by weights (groups * out, in, k, k)."""
+    if not up:
+        return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=groups)
+    swapped = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return F.conv_transpose2d(x, swapped, stride=2, groups=groups)
+
+
+class RowModulatedConv2d(ModulatedConv2d):
+    """Convolution each of whose output channels has a style of its own.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: odd side of the kernel.
+        style_dim: width of a row.
+        up: double height and width.
+        total: rows of a style matrix, at least ``out_channels``.
+        keep: which of them are kept; see :func:`choose_rows`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        style_dim: int,
+        up: bool = False,
+        *,
+        total: int,
+        keep: str = "first",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, style_dim, up)
+        self.rows = choose_rows(total, out_channels, keep)
+
+    def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Convolves x (N, in, H, W) under the style matrix w (N, total, style_dim).
+
+        Returns:
+            As of :class:`~aestyle.nets.modulation.ModulatedConv2d`: the convolution, and demodulation factors, which
+            make the scale of a row irrelevant.
+        """
+        rows = w[:, self.rows].flatten(0, 1)
+        styles = self.affine(rows).view(len(w), *self.weight.shape[:2]) * self.scale
+        energy = self.weight.square().sum(dim=(2, 3))
+        demodulation = torch.rsqrt((styles.square() * energy).sum(dim=2) + 1e-8)
+        x = convolve_rows(x, self.weight, styles, self.up)
+        return (blur(x, padding=1, gain=4.0) if self.up else x), demodulation[:, :, None, None]
+
+
+class RowToRGB(ToRGB):
+    """ToRGB with a style for each image channel.
+
+    Args:
+        in_channels: channels of the input.
+        image_channels: 3 for RGB, 1 for grey.
+        style_dim: width of a row.
+        total: rows of a style matrix.
+        keep: which of them are kept; see :func:`choose_rows`.
+        rgb: ``own``: as many rows as image channels, one each; ``mean``: the mean of all rows for all of them;
+            ``shared``: the first row kept for all of them. The paper does not say.
+
+    Raises:
+        UserError: there is no such ``rgb``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_channels: int,
+        style_dim: int,
+        *,
+        total: int,
+        keep: str = "first",
+        rgb: str = "own",
+    ) -> None:
+        super().__init__(in_channels, image_channels, style_dim)
+        if rgb not in ("own", "mean", "shared"):
+            raise UserError(f"method.synthesis.rgb={rgb}: choose one of own, mean, shared")
+        self.rows = choose_rows(total, image_channels, keep)
+        self.rgb = rgb
+
+    def forward(self, x: Tensor, w: Tensor, image: Tensor | None) -> Tensor:
+        """Maps x (N, in, H, W) under the style matrix w (N, total, style_dim) and the image so far to an image."""
+        own = self.weight[:, :, 0, 0] * self.styles(w)
+        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+        y = torch.baddbmm(self.bias, pixels, own.transpose(1, 2))
+        y = y.view(len(x), *x.shape[2:], len(self.bias)).permute(0, 3, 1, 2)
+        return y if image is None else y + upsample2(image)
+
+    def styles(self, w: Tensor) -> Tensor:
+        """Scaled styles (N, image_channels, in)."""
+        rows = w.mean(dim=1, keepdim=True) if self.rgb == "mean" else w[:, self.rows]
+        rows = rows if self.rgb == "own" else rows[:, :1]
+        styles = self.affine(rows.flatten(0, 1)).view(len(w), rows.shape[1], self.weight.shape[1])
+        return styles * self.scale
+
+
+class RowSynthesis(Synthesis):
+    """Synthesis network whose styles are matrices: row i of a layer's matrix feeds its output channel i.
+
+    Parameters have the names and shapes of those of :class:`~aestyle.nets.generator.Synthesis`. With equal rows it is
+    that network. :meth:`forward` takes ws (N, num_ws, rows, style_dim).
+
+    Args:
+        resolution: image size in pixels, a power of two of at least 8.
+        style_dim: width of a row.
+        channels: feature channels at each resolution from 4 to ``resolution``; the largest is the number of rows.
+        image_channels: 3 for RGB, 1 for grey.
+        noise: whether layers have noise inputs; the paper's have none.
+        keep: ``first``, ``last`` or ``strided``: rows that layers with fewer channels keep.
+        rgb: ``own``, ``mean`` or ``shared``: rows that feed the image channels; see :class:`RowToRGB`.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        style_dim: int,
+        channels: MappingType[int, int],
+        image_channels: int = 3,
+        noise: bool = False,
+        keep: str = "first",
+        rgb: str = "own",
+    ) -> None:
+        total = max(image_channels, *(width for size, width in channels.items() if size <= resolution))
+        super().__init__(
+            resolution,
+            style_dim,
+            channels,
+            image_channels,
+            noise,
+            conv=partial(RowModulatedConv2d, total=total, keep=keep),
+            to_rgb=partial(RowToRGB, total=total, keep=keep, rgb=rgb),
+        )
+        self.rows = total
