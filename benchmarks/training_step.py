@@ -4,6 +4,8 @@ The convolution calls of one step, forward and backward, are recorded with the s
 tensors, and replayed alone on random numbers. Steps and replays alternate, so that a drift of the machine meets both.
 Each case runs in a process of its own, so that its peak memory is its own. Lazy regularisers are left out.
 
+A second table has pairs of methods, whose steps alternate in one process: what the one costs beside the other.
+
 Run as ``python -m benchmarks.training_step``.
 """
 
@@ -33,6 +35,7 @@ class Case:
     scale: str
     dataset: str
     batch_size: int
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,14 @@ CASES = [
     for size in [("paper", "folder", 4), ("cpu", "orl_faces", 16)]
     for method in ("stylegan2", "joint_ae")
 ]
+WIDE = ("scale.channels={4: 128, 8: 128, 16: 128, 32: 128}", "method/augment=none")
+PAIRS = [
+    (
+        Case("overparam", "cpu", "folder", 8, WIDE),
+        Case("stylegan2", "cpu", "folder", 8, (*WIDE, "method/settings=auto")),
+    )
+]
+"""A method and its baseline of the same size."""
 
 
 def training_step(case: Case) -> Step:
@@ -62,6 +73,7 @@ def training_step(case: Case) -> Step:
 
     register()
     overrides = [f"method={case.method}", f"scale={case.scale}", f"dataset={case.dataset}", "resolution=32"]
+    overrides += case.options
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [*overrides, "method.r1=null", "method.path_length=null", "scale.beta_kimg=0"])
     module = instantiate(cfg.method, _convert_="all")
@@ -129,6 +141,15 @@ def measure(case: Case) -> Result:
     return Result(steps, bare, len(recorder.calls), memory)
 
 
+def compare(case: Case, baseline: Case) -> tuple[float, float]:
+    """Median seconds of a step of both, measured alternately."""
+    torch.manual_seed(0)
+    steps = training_step(case), training_step(baseline)
+    times = [[seconds(step) for step in steps] for _ in range(2 * ROUNDS)]
+    first, second = (statistics.median(column) for column in zip(*times[3:], strict=True))
+    return first, second
+
+
 def main() -> None:
     print(f"One training step at 32 px, fp32, CPU, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print("method     scale  batch  convolutions  step ms  bare ms  ratio  images/s  peak GB")
@@ -139,6 +160,15 @@ def main() -> None:
             f"{case.method:<9}  {case.scale:<5}  {case.batch_size:>5}  {result.calls:>12}"
             f"  {result.step * 1e3:>7.0f}  {result.bare * 1e3:>7.0f}  {result.step / result.bare:>5.2f}"
             f"  {case.batch_size / result.step:>8.1f}  {result.memory / 1e9:>7.2f}",
+            flush=True,
+        )
+    print("\nmethod     baseline   batch  step ms  baseline ms  ratio")
+    for case, baseline in PAIRS:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            first, second = fresh.submit(compare, case, baseline).result()
+        print(
+            f"{case.method:<9}  {baseline.method:<9}  {case.batch_size:>5}  {first * 1e3:>7.0f}  {second * 1e3:>11.0f}"
+            f"  {first / second:>5.2f}",
             flush=True,
         )
 

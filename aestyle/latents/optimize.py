@@ -35,8 +35,9 @@ def optimize(
     decode: Callable[[Tensor], Tensor],
     losses: Mapping[str, Loss],
     steps: int,
-    lr: float,
+    lr: float | Callable[[int], float],
     progress: Callable[[int], None] | None = None,
+    prepare: Callable[[int, Tensor], None] | None = None,
 ) -> Optimized:
     """Minimises the sum of losses over codes with Adam (default betas), every picture for itself.
 
@@ -48,11 +49,13 @@ def optimize(
         decode: codes to images; differentiable.
         losses: what to minimise, by name, with their weights in them.
         steps: number of Adam steps.
-        lr: learning rate.
+        lr: learning rate, or that of each step, counted from 0.
         progress: called after each step with the number of steps done.
+        prepare: called before each step with its number and the codes, which it may change in place; before the last
+            curves' values it is called with ``steps``.
     """
     codes = codes.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([codes], lr=lr)
+    adam = torch.optim.Adam([codes], lr=lr(0) if callable(lr) else lr)
     curves: dict[str, list[Tensor]] = {name: [] for name in (*losses, "total")}
 
     def total() -> Tensor:
@@ -65,11 +68,18 @@ def optimize(
 
     with torch.enable_grad():
         for done in range(steps):
+            if prepare:
+                with torch.no_grad():
+                    prepare(done, codes)
+            if callable(lr):
+                adam.param_groups[0]["lr"] = lr(done)
             (codes.grad,) = torch.autograd.grad(total().sum(), codes)
             adam.step()
             if progress:
                 progress(done + 1)
     with torch.no_grad():
+        if prepare:
+            prepare(steps, codes)
         total()
     return Optimized(codes.detach(), {name: torch.stack(curve) for name, curve in curves.items()})
 

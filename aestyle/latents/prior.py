@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from aestyle.latents.spaces import get_space
+from aestyle.latents.spaces import Space, get_space
 from aestyle.protocol import LatentModel
 
 
@@ -35,14 +35,34 @@ def mean_code(model: LatentModel, space: str | None = None, n: int = 4096) -> Te
         space: name of the space; None: the model's own.
         n: number of codes.
     """
-    space, names = space or model.code_space, list(model.spaces)
-    narrow = get_space(model.spaces, names[min(names.index(space), 1)])  # what follows F repeats codes only
+    space = space or model.code_space
+    narrow = _narrow(model, space)
     sizes = [min(affordable(model), n - done) for done in range(0, n, affordable(model))]
     parts = [prior_codes(model, narrow.name, size, seed).sum(dim=0, keepdim=True) for seed, size in enumerate(sizes)]
     mean = torch.cat(parts).sum(dim=0, keepdim=True) / n
     if narrow.rows:
         mean = mean.mean(dim=-2, keepdim=True).expand_as(mean)
     return model.convert_code(mean, narrow.name, space) if narrow.name != space else mean
+
+
+def spread(model: LatentModel, space: str, n: int = 4096) -> float:
+    """Root mean square distance of the prior's styles from their mean, the projector's ``w_std`` of stylegan2-ada.
+
+    Args:
+        model: a trained model.
+        space: name of the space.
+        n: number of codes, fewer if they are large.
+    """
+    name = _narrow(model, space).name
+    codes = prior_codes(model, name, affordable(model, n))
+    return float((codes - mean_code(model, name, n)).square().sum(dim=-1).mean().sqrt())
+
+
+def _narrow(model: LatentModel, space: str) -> Space:
+    """The space itself if it is the prior's, else that of F's outputs, which wider spaces only repeat."""
+    get_space(model.spaces, space)
+    names = list(model.spaces)
+    return model.spaces[names[min(names.index(space), 1)]]  # type: ignore[no-any-return]
 
 
 def affordable(model: LatentModel, n: int = 4096) -> int:

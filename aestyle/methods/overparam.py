@@ -97,7 +97,7 @@ class Overparam(StyleGAN2):
         return list(self.spaces)[1]
 
     def prior(self, n: int, seed: int = 0) -> Tensor:
-        """Codes of :meth:`sample` in space ``z``: matrices of correlated rows; the first ones do not depend on ``n``."""
+        """Codes of :meth:`sample` in space ``z``: correlated rows; the first codes do not depend on ``n``."""
         return self.correlated_rows(
             lambda part, shape: sample_normal(seed, part, n, shape, self.device).to(self.dtype), "z", "z"
         )
