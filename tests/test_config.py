@@ -82,6 +82,17 @@ def test_the_encoders_of_joint_ae_have_the_parameter_counts_of_the_paper(encoder
     assert count(build_at_paper_scale("joint_ae", f"method/encoder={encoder}").encoder) == parameters
 
 
+@pytest.mark.parametrize("options", ["method=overparam", "method=stylegan2 method/settings=auto"])
+@pytest.mark.parametrize(("batch_size", "gamma", "ema"), [(16, 0.8192, 5), (32, 0.4096, 10), (64, 0.2048, 20)])
+def test_settings_auto_are_those_of_stylegan2_ada_at_256_px(
+    options: str, batch_size: int, gamma: float, ema: float
+) -> None:
+    method = compose_train("scale=paper", "resolution=256", f"batch_size={batch_size}", *options.split()).method
+    assert method.r1.weight == pytest.approx(gamma)
+    assert (method.lr, method.ema.half_life_kimg, method.ema.rampup) == (0.0025, ema, 0.05)
+    assert (method.mapping.depth, method.synthesis.noise) == (2, False)
+
+
 @pytest.mark.parametrize("trainer", choices("trainer"))
 @pytest.mark.parametrize("logger", choices("logger"))
 def test_every_logger_composes_with_every_trainer(logger: str, trainer: str) -> None:

@@ -62,7 +62,7 @@ def _narrow(model: LatentModel, space: str) -> Space:
     """The space itself if it is the prior's, else that of F's outputs, which wider spaces only repeat."""
     get_space(model.spaces, space)
     names = list(model.spaces)
-    return model.spaces[names[min(names.index(space), 1)]]  # type: ignore[no-any-return]
+    return model.spaces[names[min(names.index(space), 1)]]
 
 
 def affordable(model: LatentModel, n: int = 4096) -> int:

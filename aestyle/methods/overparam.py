@@ -55,11 +55,8 @@ class Overparam(StyleGAN2):
 
     def unmixed_styles(self, name: str, count: int, draws: Draws) -> Tensor:
         """Style matrices (count, num_ws, rows, style_dim) of one prior code per image, the draw ``name``."""
-        w = self.mapping(
-            self.correlated_rows(
-                lambda part, shape: draws.normal(part, shape, count), "z" if self.mix_shared else name, name
-            )
-        )
+        shared = "z" if self.mix_shared else name
+        w = self.mapping(self.correlated_rows(lambda part, shape: draws.normal(part, shape, count), shared, name))
         return w if self.own_per_layer else style_per_layer(w, self.synthesis.num_ws)
 
     def correlated_rows(self, normal: Callable[[str, tuple[int, ...]], Tensor], shared: str, own: str) -> Tensor:

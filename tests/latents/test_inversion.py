@@ -42,7 +42,7 @@ def test_own_pictures_are_approached_in_every_space(any_model: Any) -> None:
 
 
 def test_codes_shrink_toward_the_mean_until_half_of_the_steps(overparam: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each shrink |w - mean| <= 0.9 (|w - mean| before + |Adam's step|); later codes move by Adam's step alone."""
+    """After each shrink |w - mean| <= 0.9 (|w - mean| before + |Adam step|); later codes move by that step alone."""
     schedule, seen = Schedule(steps=random.randrange(6, 13)), []
     mean, decode = mean_code(overparam, "w_rows"), type(overparam).decode
     monkeypatch.setattr(
