@@ -1,6 +1,6 @@
 """One data module for every data set: a source of pictures, a split and a preparation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -150,6 +150,7 @@ class ImageDataModule(pl.LightningDataModule):
         return _Loader(
             _TrainImages(self.images("train"), self.seed, self.flip, self.shift),
             batch_sampler=sampler,
+            collate_fn=_whole,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -163,7 +164,10 @@ class ImageDataModule(pl.LightningDataModule):
 
 
 class _TrainImages(Dataset[dict[str, Tensor]]):
-    """Training images by (position in the stream, number in the set), mirrored and moved by draws of the position."""
+    """Training images by (position in the stream, number in the set), mirrored and moved by draws of the position.
+
+    A loader asks for whole batches: no picture that is in memory is touched alone.
+    """
 
     def __init__(self, images: ImageSet, seed: int, flip: bool, shift: int) -> None:
         self._images = images
@@ -171,24 +175,34 @@ class _TrainImages(Dataset[dict[str, Tensor]]):
         self._flip = flip
         self._shift = shift
 
-    def __getitem__(self, drawn: tuple[int, int]) -> dict[str, Tensor]:
-        position, index = drawn
-        image = self._images.batch([index])[0]
-        if self._flip and keyed_bits(self._seed, "flip", position) & 1:
-            image = image.flip(-1)
+    def __getitems__(self, drawn: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
+        images = self._images.batch([index for _, index in drawn])
+        if self._flip:
+            mirrored = self._bits("flip", drawn) == 1
+            images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         if self._shift:
             choices = 2 * self._shift + 1
-            down, right = divmod(keyed_bits(self._seed, "shift", position) % choices**2, choices)
-            image = moved(image, down - self._shift, right - self._shift)
-        return {"image": image}
+            cell = self._bits("shift", drawn, choices**2)
+            images = moved(images, cell // choices - self._shift, cell % choices - self._shift)
+        return {"image": images}
+
+    def _bits(self, name: str, drawn: Sequence[tuple[int, int]], below: int = 2) -> Tensor:
+        """A keyed number in [0, below) for each picture: int64 (n,)."""
+        return torch.tensor([keyed_bits(self._seed, name, position) % below for position, _ in drawn])
 
 
-def moved(image: Tensor, down: int, right: int) -> Tensor:
-    """An image (C, H, W) moved by whole pixels; what comes in repeats the edge."""
-    height, width = image.shape[-2:]
-    rows = (torch.arange(height) - down).clamp(0, height - 1)
-    columns = (torch.arange(width) - right).clamp(0, width - 1)
-    return image[:, rows][:, :, columns]
+def _whole(batch: Any) -> Any:
+    """What stands in for the collecting of single pictures."""
+    return batch
+
+
+def moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Images (N, C, H, W), each moved by its own whole pixels (N,); what comes in repeats the edge."""
+    height, width = images.shape[-2:]
+    rows = (torch.arange(height) - down[:, None]).clamp(0, height - 1)
+    columns = (torch.arange(width) - right[:, None]).clamp(0, width - 1)
+    images = images.gather(2, rows[:, None, :, None].expand_as(images))
+    return images.gather(3, columns[:, None, None, :].expand_as(images))
 
 
 class _Loader(DataLoader[dict[str, Tensor]]):

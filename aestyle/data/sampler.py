@@ -61,7 +61,7 @@ class InfiniteBatchSampler(Sampler[list[tuple[int, int]]]):
         self.world_size = world_size
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, order = -1, torch.empty(0)
+        epoch, order = -1, list[int]()
         start = self.start_image * self.repeats
         while True:
             drawn = []
@@ -69,8 +69,8 @@ class InfiniteBatchSampler(Sampler[list[tuple[int, int]]]):
                 for position in range(sub_batch + self.rank, sub_batch + self.batch_size, self.world_size):
                     if position // self.num_images != epoch:
                         epoch = position // self.num_images
-                        order = self.permutation(epoch)
-                    drawn.append((position, int(order[position % self.num_images])))
+                        order = self.permutation(epoch).tolist()
+                    drawn.append((position, order[position % self.num_images]))
             yield drawn
             start += self.repeats * self.batch_size
 

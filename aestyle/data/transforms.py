@@ -122,7 +122,7 @@ def fit(
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 images in [0, 255] of any shape to float32 in [-1, 1]; ``to_uint8`` is its exact inverse."""
-    return images.to(torch.float32) / 127.5 - 1
+    return images.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def to_uint8(images: Tensor) -> Tensor:

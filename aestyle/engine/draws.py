@@ -26,11 +26,16 @@ def _shift(x: Tensor, bits: int) -> Tensor:
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
+def _xor_shifted(x: Tensor, bits: int) -> Tensor:
+    """``x ^ (x >>> bits)``; in place where it can be, for the time goes into memory."""
+    return (x >> bits).bitwise_and_((1 << (64 - bits)) - 1).bitwise_xor_(x)
+
+
 def _mix(x: Tensor) -> Tensor:
     """The finaliser of splitmix64: a bijection of 64-bit words whose output bits look independent."""
-    x = (x ^ _shift(x, 30)) * _MIX1
-    x = (x ^ _shift(x, 27)) * _MIX2
-    return x ^ _shift(x, 31)
+    x = _xor_shifted(x, 30).mul_(_MIX1)
+    x = _xor_shifted(x, 27).mul_(_MIX2)
+    return _xor_shifted(x, 31)
 
 
 def _key(*parts: object) -> int:
@@ -43,7 +48,7 @@ def _words(key: int, positions: Tensor, count: int) -> Tensor:
     """Random 64-bit words (N, count) for the samples at ``positions`` (N,)."""
     streams = _mix((positions + 1) * _GOLDEN ^ key)
     counters = torch.arange(1, count + 1, device=positions.device) * _GOLDEN
-    return _mix(_mix(streams[:, None] + counters) ^ key)
+    return _mix(_mix(streams[:, None] + counters).bitwise_xor_(key))
 
 
 class Draws(Protocol):
