@@ -1,5 +1,6 @@
 """Crash-safe checkpoints: written beside the target, verified, synced, then renamed over it."""
 
+import hashlib
 import os
 import pickle
 import re
@@ -138,6 +139,19 @@ def _named_errors(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path}: truncated or damaged checkpoint; take {PREVIOUS} beside it, or run the training command again"
         ) from error
+
+
+def identity(path: Path) -> str:
+    """What tells a checkpoint's content from every other one: the first 16 digits of its SHA-256.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; give a run folder or a checkpoint that can be read") from error
 
 
 def latest_checkpoint(run_dir: Path) -> Path | None:

@@ -1,9 +1,12 @@
 """Contact sheets: labelled rows and columns of pictures in one PNG, and films."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +24,23 @@ FILM = 256
 _FONT, _TITLE, _LINE = 12, 15, 17
 _GAP, _GROUP, _MARGIN, _PAD = 3, 14, 14, 8
 _INK, _GREY, _PAPER = "#222222", "#666666", "white"
+
+_PAGE = f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>{{title}}</title>
+<style>
+body {{{{ font: 14px sans-serif; color: {_INK}; background: {_PAPER}; margin: 2em; }}}}
+th, td {{{{ font-weight: normal; color: {_GREY}; padding: 4px; text-align: center; white-space: pre-line; }}}}
+img {{{{ display: block; margin: auto; width: {CELL}px; image-rendering: pixelated; }}}}
+</style>
+<h1>{{title}}</h1>
+{{notes}}
+<table>
+{{table}}
+</table>
+</html>
+"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +80,25 @@ class Sheet:
         """Writes it as a PNG, making the folder; gives back the path."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.draw().save(path)
+        return path
+
+    def save_html(self, path: Path, notes: Sequence[str] = ()) -> Path:
+        """Writes it as a page that needs no other file, making the folder; gives back the path.
+
+        Args:
+            path: the page.
+            notes: lines below the heading.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = "".join(f"<th>{escape(label)}</th>" for label in ("", *self.columns))
+        labels = [*self.rows, *[""] * (len(self.cells) - len(self.rows))]
+        rows = [
+            f"<tr><th>{escape(label)}</th>{''.join(map(_html, row))}</tr>"
+            for label, row in zip(labels, self.cells, strict=True)
+        ]
+        lines = "".join(f"<p>{escape(note)}</p>" for note in notes)
+        table = "\n".join([f"<tr>{head}</tr>", *rows])
+        path.write_text(_PAGE.format(title=escape(self.title), notes=lines, table=table), encoding="utf-8")
         return path
 
     def draw(self) -> Image.Image:
@@ -121,6 +160,16 @@ def save_mp4(frames: Tensor, path: Path, fps: int) -> Path:
 def _places(start: int, size: int, count: int, groups: Sequence[int]) -> list[int]:
     """Where each of ``count`` pictures begins; those from a number in ``groups`` on lie farther away."""
     return [start + i * (size + _GAP) + _GROUP * sum(0 < first <= i for first in groups) for i in range(count)]
+
+
+def _html(cell: Cell | None) -> str:
+    """A cell as an element of a table's row, with its picture inside."""
+    if cell is None:
+        return "<td></td>"
+    png = BytesIO()
+    to_pil(cell.image).save(png, "png")
+    data = b64encode(png.getvalue()).decode()
+    return f'<td><img alt="" src="data:image/png;base64,{data}">{escape(cell.caption)}</td>'
 
 
 @cache

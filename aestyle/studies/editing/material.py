@@ -1,6 +1,5 @@
 """What a latent tool works on: a model, pictures and their codes."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,12 +9,13 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
-from safetensors.torch import save
 from torch import Tensor
 
 from aestyle.data.transforms import Preparation, to_float
+from aestyle.engine.checkpoint import identity
 from aestyle.errors import UserError
 from aestyle.latents.batches import decode_all, encode_all
+from aestyle.latents.codes import Codes
 from aestyle.latents.prior import prior_codes
 from aestyle.protocol import LatentModel
 from aestyle.studies.loading import RunInfo, load_data, load_run
@@ -38,6 +38,7 @@ class Material:
         codes: their codes (N, *shape of a code) in the model's own space.
         batch_size: pictures at a time; changes none of them.
         origin: for the files of codes: where the model came from.
+        checkpoint: for the files of codes: the identity of that file.
     """
 
     model: LatentModel
@@ -46,6 +47,7 @@ class Material:
     codes: Tensor
     batch_size: int = 16
     origin: str = ""
+    checkpoint: str = ""
 
     def decode(self, codes: Tensor, space: str | None = None, what: str = "decoding") -> Tensor:
         """Images (..., C, R, R) of codes (..., *shape of a code), under a progress bar; on the CPU."""
@@ -60,12 +62,10 @@ class Material:
         """How labels call what a code of this material decodes to."""
         return "sample" if self.images is None else "G(E(x))"
 
-    def save_codes(self, file: Path, space: str | None = None, **tensors: Tensor) -> Path:
-        """Writes tensors as safetensors, with the codes' space, the names and the model's origin as metadata."""
-        facts = {"space": space or self.model.code_space, "names": json.dumps(list(self.names)), "model": self.origin}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, facts))
-        return file
+    def save_codes(self, file: Path, space: str | None = None, *, codes: Tensor, **others: Tensor) -> Path:
+        """Writes codes and what was made of them; gives back the file."""
+        told = {"method": getattr(self.model, "name", ""), "model": self.origin, "checkpoint": self.checkpoint}
+        return Codes(codes, space or self.model.code_space, self.names, **told, others=others).save(file)
 
 
 class Task(Protocol):
@@ -116,15 +116,37 @@ def gather(
     if not isinstance(model, LatentModel):
         raise UserError(f"{ckpt}: {type(model).__name__} has no latent spaces that can be worked in")
     model.to(device)
-    origin = str(info.checkpoint)
+    told = {"origin": str(info.checkpoint), "checkpoint": identity(info.checkpoint)}
     if samples is not None:
         names = [f"sample {i}" for i in range(samples)]
-        return Material(model, names, None, prior_codes(model, n=samples, seed=seed), batch_size, origin), []
+        return Material(model, names, None, prior_codes(model, n=samples, seed=seed), batch_size, **told), []
+    names, images, notes = read_pictures(cfg, info, input, limit)
+    images = images.to(device)
+    return Material(
+        model, names, images, encode_all(model, images, batch_size, tracked("encoding")), batch_size, **told
+    ), notes
+
+
+def read_pictures(
+    cfg: DictConfig, info: RunInfo, input: str | None = None, limit: int | None = None
+) -> tuple[list[str], Tensor, list[str]]:
+    """Pictures for a model, prepared as those that it was trained on.
+
+    Args:
+        cfg: the run's configuration.
+        info: where it comes from, for messages.
+        input: folder of pictures; None: the test split of the run, evenly spread.
+        limit: number of pictures at most; None: all.
+
+    Returns:
+        Names; pictures (N, C, R, R) in [-1, 1]; a line about pictures that were skipped, if there were any.
+
+    Raises:
+        UserError: there are no pictures.
+    """
     names, pixels, broken = _held_out(cfg, info, limit) if input is None else _folder(Path(input), cfg.data, limit)
-    images = to_float(pixels).to(device)
-    codes = encode_all(model, images, batch_size, tracked("encoding"))
     notes = [f"{input}: {skipped_line(broken)}"] if broken else []
-    return Material(model, [PurePosixPath(name).stem for name in names], images, codes, batch_size, origin), notes
+    return [PurePosixPath(name).stem for name in names], to_float(pixels), notes
 
 
 def _folder(path: Path, data: DictConfig, limit: int | None) -> tuple[list[str], Tensor, dict[str, str]]:
