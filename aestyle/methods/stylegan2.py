@@ -15,6 +15,7 @@ from aestyle.engine.negatives import Jigsaw
 from aestyle.engine.phases import Lazy, Phase, Step
 from aestyle.errors import NotOffered, UserError
 from aestyle.latents.spaces import Space, get_space
+from aestyle.latents.style_codes import StyleMatrices, StyleVectors
 from aestyle.losses.adversarial import discriminator_loss, generator_loss
 from aestyle.losses.regularizers import path_lengths, r1_penalty, running_mean
 from aestyle.nets.discriminator import Discriminator
@@ -36,6 +37,9 @@ class StyleGAN2(PhasedModule):
         saturating: G minimises Equation 1 to the letter instead of the non-saturating loss.
         augment: augmentation of everything that D looks at, in every step of every network.
         nda: negative data augmentation: distorted real images among D's negatives (Equation 3); None leaves it out.
+        codes: what z and w are; None: vectors. Matrices need a ``synthesis`` that takes them; then the path length of
+            an image is the norm of the gradient of a whole matrix, root of the mean over layers (the paper on
+            overparameterised StyleGAN does not say otherwise).
         **kwargs: see :class:`~aestyle.engine.module.PhasedModule`.
     """
 
@@ -54,6 +58,7 @@ class StyleGAN2(PhasedModule):
         saturating: bool = False,
         augment: Augment | None = None,
         nda: Jigsaw | None = None,
+        codes: StyleVectors | StyleMatrices | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,6 +72,7 @@ class StyleGAN2(PhasedModule):
         self.saturating = saturating
         self.augment = augment or NoAugment()
         self.nda = nda
+        self.codes: Any = codes or StyleVectors()
         self.register_buffer("path_mean", torch.zeros(()))
         self.average("mapping", "synthesis")
 
@@ -182,9 +188,9 @@ class StyleGAN2(PhasedModule):
         return ws
 
     def unmixed_styles(self, name: str, count: int, draws: Draws) -> Tensor:
-        """Styles (count, num_ws, style_dim) of one prior code per image, the draw ``name``."""
-        w = self.mapping(draws.normal(name, (self.synthesis.style_dim,), count))
-        return style_per_layer(w, self.synthesis.num_ws)
+        """Styles (count, num_ws, ...) of one prior code per image, the draw ``name``."""
+        z = self.codes.draw(self.synthesis, lambda part, shape: draws.normal(part, shape, count), name)
+        return self.codes.styles(self.synthesis, self.mapping(z))
 
     def noise(self, count: int, draws: Draws, name: str = "noise") -> list[Tensor]:
         """Fresh noise for every layer, (count, 1, h, w) each, cut from the draw ``name`` of each image."""
@@ -218,12 +224,7 @@ class StyleGAN2(PhasedModule):
     @property
     def spaces(self) -> dict[str, Space]:
         """The latent spaces that :meth:`decode` takes: ``z``, what F makes of it, ..., what G takes."""
-        num_ws, dim = self.synthesis.num_ws, self.synthesis.style_dim
-        return {
-            "z": Space("z", (dim,)),
-            "w": Space("w", (dim,)),
-            "w_plus": Space("w_plus", (num_ws, dim), per_layer=True),
-        }
+        return self.codes.spaces(self.synthesis)
 
     def encode(self, x: Tensor) -> Tensor:
         """Not there without an encoder.
@@ -274,8 +275,8 @@ class StyleGAN2(PhasedModule):
 
     @property
     def code_space(self) -> str:
-        """The space that :meth:`encode` answers in and :meth:`decode` takes by default."""
-        return "w"
+        """The space that :meth:`encode` answers in and :meth:`decode` takes by default: that of F's outputs."""
+        return list(self.spaces)[1]
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0, truncation: float = 1.0) -> Tensor:
@@ -296,11 +297,15 @@ class StyleGAN2(PhasedModule):
         return self.decode(w, space)
 
     def prior(self, n: int, seed: int = 0) -> Tensor:
-        """Codes of :meth:`sample`: N(0, 1) (n, style_dim) in space ``z``; the first ones do not depend on ``n``."""
-        return sample_normal(seed, "z", n, (self.synthesis.style_dim,), self.device).to(self.dtype)
+        """Codes of :meth:`sample` in space ``z``; the first ones do not depend on ``n``."""
+        return self.codes.draw(
+            self.synthesis,
+            lambda part, shape: sample_normal(seed, part, n, shape, self.device).to(self.dtype),
+            "z",
+        )
 
     @torch.no_grad()
     def mean_style(self, n: int = 4096) -> Tensor:
-        """The mean of F(z) over ``n`` prior codes: (1, style_dim)."""
+        """The mean of F(z) over ``n`` vectors z from N(0, I): (1, style_dim), of every row where codes are matrices."""
         z = sample_normal(0, "mean_style", n, (self.synthesis.style_dim,), self.device).to(self.dtype)
         return self.ema["mapping"](z).mean(dim=0, keepdim=True)

@@ -151,6 +151,11 @@ class Encoder(Discriminator):
         self.num_codes = num_codes
         self.style_dim = style_dim
 
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """One code, without the batch: (style_dim,) in W, (num_codes, style_dim) in W+."""
+        return (self.style_dim,) if self.num_codes == 1 else (self.num_codes, self.style_dim)
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, C, R, R) in [-1, 1] to codes (N, num_codes, style_dim)."""
-        return super().forward(x).view(-1, self.num_codes, self.style_dim)
+        return super().forward(x).unflatten(1, (self.num_codes, -1))

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from aestyle.errors import UserError
 from aestyle.nets.layers import EqualizedLinear, pixel_norm
 
 
@@ -36,8 +37,18 @@ class LatentDiscriminator(nn.Sequential):
             )
         )
         self.normalize = normalize
+        self.numbers = widths[0]
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Maps codes (N, num_codes, style_dim), also flattened, to logits (N, 1)."""
+        """Maps codes (N, num_codes, style_dim), also flattened, to logits (N, 1).
+
+        Raises:
+            UserError: codes have another size.
+        """
         codes = codes.flatten(1)
+        if codes.shape[1] != self.numbers:
+            raise UserError(
+                f"a discriminator of codes of {self.numbers} numbers was given {codes.shape[1]}: set its num_codes to "
+                "the number of styles in a code, for style matrices to their rows"
+            )
         return super().forward(pixel_norm(codes) if self.normalize else codes)

@@ -7,6 +7,7 @@ channels, 4 to 32 px, forward and backward, processor time); one grouped convolu
 unfolded activations 2.3 times. A GPU takes the grouped convolution, one kernel for the batch.
 """
 
+import math
 from collections.abc import Mapping as MappingType
 from functools import partial
 
@@ -15,9 +16,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aestyle.errors import UserError
+from aestyle.nets.discriminator import Encoder
 from aestyle.nets.generator import Synthesis
 from aestyle.nets.modulation import ModulatedConv2d, ToRGB
 from aestyle.nets.resample import blur, upsample2
+
+
+def count_rows(resolution: int, channels: MappingType[int, int], image_channels: int = 3) -> int:
+    """Rows of a style matrix: as many as the widest layer of the generator has output channels.
+
+    Args:
+        resolution: image size in pixels.
+        channels: feature channels at each resolution.
+        image_channels: 3 for RGB, 1 for grey.
+    """
+    return max(image_channels, *(width for size, width in channels.items() if size <= resolution))
 
 
 def choose_rows(total: int, count: int, which: str = "first") -> slice:
@@ -196,7 +209,7 @@ class RowSynthesis(Synthesis):
         keep: str = "first",
         rgb: str = "own",
     ) -> None:
-        total = max(image_channels, *(width for size, width in channels.items() if size <= resolution))
+        total = count_rows(resolution, channels, image_channels)
         super().__init__(
             resolution,
             style_dim,
@@ -207,3 +220,50 @@ class RowSynthesis(Synthesis):
             to_rgb=partial(RowToRGB, total=total, keep=keep, rgb=rgb),
         )
         self.rows = total
+
+
+class MatrixEncoder(Encoder):
+    """Image encoder into style matrices: a style that all rows share, plus a matrix of low rank.
+
+    ``W = 1 s^T + A B / sqrt(rank)`` with s (style_dim), A (rows, rank) and B (rank, style_dim) from one linear layer.
+    The prior's matrices have a part that rows share and one that they do not, as well. A layer with an output for each
+    entry would have 134 million weights at the paper's size, this one has 4.5.
+
+    Args:
+        resolution: image size in pixels.
+        channels: feature channels at each resolution, of E and of the generator.
+        style_dim: width of a row.
+        num_codes: matrices per image: 1, or the number of layers.
+        image_channels: 3 for RGB, 1 for grey.
+        residual: whether blocks have shortcuts.
+        rank: of what rows do not share.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: MappingType[int, int],
+        style_dim: int,
+        num_codes: int = 1,
+        image_channels: int = 3,
+        residual: bool = True,
+        rank: int = 8,
+    ) -> None:
+        rows = count_rows(resolution, channels, image_channels)
+        self.sizes = (style_dim, rows * rank, rank * style_dim)
+        super().__init__(resolution, channels, sum(self.sizes), num_codes, image_channels, residual)
+        self.rows = rows
+        self.style_dim = style_dim
+        self.rank = rank
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """One code, without the batch: (rows, style_dim), or one such matrix for each layer."""
+        matrix = (self.rows, self.style_dim)
+        return matrix if self.num_codes == 1 else (self.num_codes, *matrix)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps images (N, C, R, R) in [-1, 1] to matrices (N, num_codes, rows, style_dim)."""
+        shared, left, right = super().forward(x).split(self.sizes, dim=2)
+        own = left.unflatten(2, (self.rows, self.rank)) @ right.unflatten(2, (self.rank, self.style_dim))
+        return shared.unsqueeze(2) + own * (1 / math.sqrt(self.rank))

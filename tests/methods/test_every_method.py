@@ -23,6 +23,7 @@ OPTIONS = {
     "stylegan2-nda": "stylegan2 method/nda=jigsaw",
     "joint_ae-all": "joint_ae method/nda=jigsaw method/code_critic=factor method.weights.latent=1 method.e_steps=2",
     "joint_ae-frozen": "joint_ae method.joint=false method.beta=null",
+    "joint_ae-matrix": "joint_ae method/generator=overparam method/encoder=matrix method.weights.latent=1",
     "decoupled_ae-joint": "decoupled_ae method.joint=true method.e_steps=2 method/encoder=w",
     "alae-official": "alae method/discriminator=latent_official method.train_mapping=true method/encoder=w_plus",
     "iaae-legacy": "iaae method/variants=[kld_loss,sigma_fixed] method.kld.legacy=true method/backbone=conv",

@@ -17,7 +17,7 @@ from tests.methods.driven import images, tiny
 from tests.metrics.latents import SquaredL2
 
 BASELINE = "stylegan2 method/settings=auto method/augment=ada"
-PER_LAYER = "overparam method.own_per_layer=true"
+PER_LAYER = "overparam method.codes.own_per_layer=true"
 
 
 def method_of(options: str) -> Any:
@@ -28,20 +28,22 @@ def method_of(options: str) -> Any:
 
 def test_equal_rows_train_as_stylegan2() -> None:
     """With rho=1 every phase but the path length, whose matrix has more entries, has the gradients of the baseline."""
-    methods = [method_of(f"{options} method.path_length=null") for options in ("overparam method.rho=1", BASELINE)]
+    overparam = "overparam method.codes.rho=1"
+    methods = [method_of(f"{options} method.path_length=null") for options in (overparam, BASELINE)]
     methods[1].load_state_dict(methods[0].state_dict())
+    torch.testing.assert_close(methods[0].sample(3, seed=1), methods[1].sample(3, seed=1), rtol=0, atol=1e-9)
     for i in range(3):
         for method in methods:
             method.training_step({"image": images(method, seed=i)}, 0)
     (mine, theirs) = (method.batch_stats for method in methods)
     assert mine == pytest.approx(theirs, rel=1e-5)
-    torch.testing.assert_close(methods[0].sample(3, seed=2), methods[1].sample(3, seed=2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(methods[0].sample(3, seed=2), methods[1].sample(3, seed=2), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("own_per_layer", [False, True])
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.5, 1.0])
 def test_rows_of_the_prior_are_standard_normal_and_correlated(rho: float, own_per_layer: bool) -> None:
-    method = method_of(f"overparam method.rho={rho} method.own_per_layer={own_per_layer}")
+    method = method_of(f"overparam method.codes.rho={rho} method.codes.own_per_layer={own_per_layer}")
     z = method.prior(4000, seed=1)
     assert z.shape[1:] == method.spaces["z"].shape
     z = z if own_per_layer else z.unsqueeze(1)  # (n, layers, rows, dim)
@@ -55,7 +57,7 @@ def test_rows_of_the_prior_are_standard_normal_and_correlated(rho: float, own_pe
 
 def test_training_draws_are_of_the_prior() -> None:
     rho = 0.3
-    method = method_of(f"overparam method.rho={rho}")
+    method = method_of(f"overparam method.codes.rho={rho}")
     dim, rows, n = method.synthesis.style_dim, method.synthesis.rows, 3
     kept = {name: torch.randn(n, dim).double() for name in ("z", "z2")}
     kept |= {f"{name}_rows": torch.randn(n, rows, dim).double() for name in ("z", "z2")}
@@ -71,7 +73,7 @@ def test_training_draws_are_of_the_prior() -> None:
 def test_mixed_codes_share_their_common_part_on_demand() -> None:
     n, shapes = 4, {}
     for share in (False, True):
-        method = method_of(f"overparam method.rho=1 method.mix_shared={share}")
+        method = method_of(f"overparam method.codes.rho=1 method.codes.mix_shared={share}")
         draws = method.draws("G", 0, images(method)[:n])
         first, second = (method.unmixed_styles(name, n, draws) for name in ("z", "z2"))
         shapes[share] = torch.allclose(first, second)
@@ -151,5 +153,41 @@ def test_path_length_metric_walks_through_matrices() -> None:
 
 @pytest.mark.parametrize("rho", [-0.1, 1.5])
 def test_impossible_correlations_are_refused(rho: float) -> None:
-    with pytest.raises(Exception, match=f"method.rho={rho}"):
-        tiny(f"overparam method.rho={rho}")
+    with pytest.raises(Exception, match=f"method.codes.rho={rho}"):
+        tiny(f"overparam method.codes.rho={rho}")
+
+
+MATRIX = "method/generator=overparam method/encoder=matrix"
+
+
+@pytest.mark.parametrize("num_codes", [1, 4])
+def test_codes_of_the_matrix_encoder_are_codes_of_the_generator(num_codes: int) -> None:
+    method = tiny(f"joint_ae {MATRIX} method.encoder.num_codes={num_codes}")[0]
+    assert method.code_space == ("w_rows" if num_codes == 1 else "w_rows_plus")
+    x = images(method)
+    codes = method.encode(x)
+    assert method.spaces[method.code_space].check(codes) is codes
+    step = Step(x, method.draws("AE", 0, x))
+    torch.testing.assert_close(method.decode(codes), method.reconstruct(step))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "method/generator=overparam",
+        "method/encoder=matrix",
+        f"{MATRIX} method.encoder.num_codes=3",
+        f"{MATRIX} method.codes.own_per_layer=true",
+    ],
+)
+def test_encoders_into_other_spaces_are_refused(options: str) -> None:
+    with pytest.raises(Exception, match="method/encoder gives codes"):
+        tiny(f"joint_ae {options}")
+
+
+def test_critic_of_other_codes_is_refused() -> None:
+    method = tiny(f"alae {MATRIX}")[0]
+    with pytest.raises(UserError, match="set its num_codes"):
+        method.training_step({"image": images(method)}, 0)
+    method = tiny(f"alae {MATRIX} method.discriminator.num_codes={method.synthesis.rows}")[0]
+    method.training_step({"image": images(method)}, 0)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from aestyle.errors import UserError
 from aestyle.nets.generator import Synthesis, num_layers, style_per_layer
 from aestyle.nets.overparam import (
+    MatrixEncoder,
     RowModulatedConv2d,
     RowSynthesis,
     RowToRGB,
@@ -203,3 +204,15 @@ def test_activations_stay_channels_last() -> None:
 def test_unknown_rgb_is_refused() -> None:
     with pytest.raises(UserError, match="rgb=all"):
         RowSynthesis(8, 4, CHANNELS, rgb="all")
+
+
+@pytest.mark.parametrize("num_codes", [1, 3])
+def test_encoded_matrices_are_a_shared_style_and_as_many_directions_as_the_rank(num_codes: int) -> None:
+    rank, dim, channels = integer(1, 3), 6, {4: 8, 8: 7, 16: 5}
+    encoder = MatrixEncoder(16, channels, dim, num_codes, rank=rank).double()
+    codes = encoder(torch.rand(3, 3, 16, 16, dtype=torch.float64) * 2 - 1)
+    assert codes.shape == (3, num_codes, 8, dim)
+    assert codes.squeeze(1).shape[1:] == encoder.code_shape
+    between = codes - codes[:, :, :1]
+    assert (torch.linalg.matrix_rank(between, tol=1e-9) == rank).all()
+    assert not torch.allclose(codes[0], codes[1])
