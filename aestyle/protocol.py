@@ -58,3 +58,12 @@ class LatentModel(Autoencoder, Protocol):
     def convert_code(self, code: Tensor, source: str, target: str) -> Tensor:
         """A code of space ``source`` as one of the wider space ``target`` that decodes to the same image."""
         ...
+
+
+@runtime_checkable
+class GaussianModel(Autoencoder, Protocol):
+    """A trained model whose encoder gives a Gaussian for each image."""
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mu and sigma of images (N, channels, H, W) in [-1, 1], each (N, latent_dim); sigma may have either sign."""
+        ...

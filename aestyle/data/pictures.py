@@ -106,6 +106,11 @@ class ImageSet:
         return len(self.indices)
 
     @property
+    def name(self) -> str:
+        """What the source is called."""
+        return self.pictures.source.name
+
+    @property
     def labels(self) -> list[int] | None:
         """One class number a picture, or None where the source has no classes."""
         labels = self.pictures.source.labels

@@ -1,5 +1,8 @@
 """Batch normalisation on several processes, and running statistics that move only when weights do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -52,6 +55,27 @@ def globalise(network: nn.Module) -> nn.Module:
                 layer.to(device=child.weight.device, dtype=child.weight.dtype).load_state_dict(child.state_dict())
                 setattr(module, name, layer.train(child.training))
     return network
+
+
+@contextmanager
+def batch_statistics(model: object) -> Iterator[None]:
+    """Inside, batch normalisation in eval mode takes the statistics of the batch that it sees, on this process alone.
+
+    The running statistics are out of its reach, and so stay as they are.
+
+    Args:
+        model: what has no layers of batch normalisation is left alone.
+    """
+    modules = model.modules() if isinstance(model, nn.Module) else []
+    layers = [layer for layer in modules if isinstance(layer, _BatchNorm)]
+    running = [(layer.running_mean, layer.running_var) for layer in layers]
+    try:
+        for layer in layers:
+            layer.running_mean = layer.running_var = None
+        yield
+    finally:
+        for layer, (mean, variance) in zip(layers, running, strict=True):
+            layer.running_mean, layer.running_var = mean, variance
 
 
 class RunningStatistics:

@@ -96,15 +96,18 @@ class OfSamples(FeatureDistance):
         num_images: How many samples to draw (distances of different numbers do not compare); None draws as many as the
             reference holds.
         seed: Of the samples.
+        norm_batch: Batch normalisation takes the statistics of so many samples at a time, as IAAE's authors generate;
+            None: its running statistics.
     """
 
     num_images: int | None
     seed: int = 0
+    norm_batch: int | None = None
 
     def features(self, subject: Subject) -> Tensor:
         """Features of the samples."""
         count = subject.count_samples(self.num_images, self.reference)
-        return subject.sample_features(self.extractor, count, self.seed)
+        return subject.sample_features(self.extractor, count, self.seed, self.norm_batch)
 
     @property
     def measured_split(self) -> str:

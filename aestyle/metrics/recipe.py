@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from aestyle.data.transforms import to_float, to_uint8
+from aestyle.engine.batchnorm import batch_statistics
 from aestyle.errors import UserError
 from aestyle.metrics.cache import FeatureCache
 from aestyle.metrics.shares import Share
@@ -19,7 +20,6 @@ from aestyle.protocol import Autoencoder
 
 if TYPE_CHECKING:
     from aestyle.data.datamodule import ImageDataModule
-    from aestyle.data.pictures import ImageSet
 
 T = TypeVar("T")
 
@@ -48,6 +48,21 @@ class Extractor(Protocol):
         ...
 
 
+class PictureSet(Protocol):
+    """Pictures by number."""
+
+    @property
+    def name(self) -> str:
+        """What messages call them."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Those with these numbers: uint8 (n, C, H, W)."""
+        ...
+
+
 Track = Callable[[Iterable[Tensor], int, str], Iterable[Tensor]]
 """(batches, how many, what they are) -> the same batches, perhaps with a progress bar."""
 
@@ -71,7 +86,7 @@ class Subject:
         track: Wraps each pass over pictures, to show its progress.
         share: Which of several processes this is.
         cache: Where features of real pictures are kept; None keeps them as long as this object lives.
-        fakes: Pictures that stand for samples where there is no model.
+        fakes: Pictures that stand for samples, as where there is no model.
     """
 
     model: Autoencoder | None
@@ -81,7 +96,7 @@ class Subject:
     track: Track = _untracked
     share: Share = field(default_factory=Share)
     cache: FeatureCache | None = None
-    fakes: ImageSet | None = None
+    fakes: PictureSet | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def originals(self, split: str, max_images: int | None = None) -> Iterator[Tensor]:
@@ -94,7 +109,7 @@ class Subject:
         images = self.data.images(split)
         return self._batches(images, spaced(len(images), max_images), f"{split} pictures")
 
-    def _batches(self, images: ImageSet, chosen: Sequence[int], what: str) -> Iterator[Tensor]:
+    def _batches(self, images: PictureSet, chosen: Sequence[int], what: str) -> Iterator[Tensor]:
         starts = self.share.of(range(0, len(chosen), self.batch_size))
         batches = (images.batch(chosen[start : start + self.batch_size]) for start in starts)
         for batch in self.track(batches, len(starts), what):
@@ -106,12 +121,22 @@ class Subject:
         for x in self.originals(split):
             yield x, model.decode(model.encode(x))
 
-    def samples(self, n: int, seed: int) -> Iterator[Tensor]:
-        """``n`` samples of the prior, as batches (at most 16, C, H, W), not clamped."""
+    def samples(self, n: int, seed: int, norm_batch: int | None = None) -> Iterator[Tensor]:
+        """``n`` samples of the prior, as batches (at most 16 or ``norm_batch``, C, H, W), not clamped.
+
+        Args:
+            n: How many.
+            seed: The groups' seeds come from it.
+            norm_batch: Batch normalisation takes the statistics of so many samples at a time, as where a model is
+                never put into eval mode; None: running statistics.
+        """
         if self.fakes is not None:
             yield from self._batches(self.fakes, range(n), "fake pictures")
-            return
-        yield from self.drawn(self.autoencoder.sample, n, seed, "samples")
+        elif norm_batch is None:
+            yield from self.drawn(self.autoencoder.sample, n, seed, "samples")
+        else:
+            with batch_statistics(self.autoencoder):
+                yield from self.drawn(self.autoencoder.sample, n, seed, "samples", norm_batch)
 
     def pairs(self, n: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``n`` pairs of independent samples, no sample in two of them: batches (at most 8, C, H, W), not clamped."""
@@ -123,17 +148,20 @@ class Subject:
         for x in self.samples(2 * n, seed):
             yield x[0::2], x[1::2]
 
-    def drawn(self, draw: Callable[[int, int], Tensor], n: int, seed: int, what: str) -> Iterator[Tensor]:
-        """``n`` draws, in groups of at most 16 with one seed each, so that no batch size changes them.
+    def drawn(
+        self, draw: Callable[[int, int], Tensor], n: int, seed: int, what: str, group: int = SAMPLES_PER_SEED
+    ) -> Iterator[Tensor]:
+        """``n`` draws, in groups with one seed each, so that no batch size changes them.
 
         Args:
             draw: (how many, seed) to that many draws along the first dimension.
             n: How many in all.
             seed: The groups' seeds come from it.
             what: What they are, for the progress bar.
+            group: Size of a group.
         """
-        starts = self.share.of(range(0, n, SAMPLES_PER_SEED))
-        groups = (draw(min(SAMPLES_PER_SEED, n - start), _subseed(seed, start)) for start in starts)
+        starts = self.share.of(range(0, n, group))
+        groups = (draw(min(group, n - start), _subseed(seed, start)) for start in starts)
         for x in self.track(groups, len(starts), what):
             yield x.to(self.device)
 
@@ -147,7 +175,7 @@ class Subject:
             return len(self.data.images(reference)) if asked is None else asked
         if asked is not None and asked > len(self.fakes):
             raise UserError(
-                f"num_images={asked}: {self.fakes.pictures.source.name} holds {len(self.fakes)} pictures; "
+                f"num_images={asked}: {self.fakes.name} holds {len(self.fakes)} pictures; "
                 "choose a metric that takes all of them (fid, kid, fd_efflite0_all, kd_efflite0_all)"
             )
         return len(self.fakes) if asked is None else asked
@@ -161,9 +189,10 @@ class Subject:
         rec = (rec for _, rec in self.reconstructions(split))
         return self.once(("rec", extractor, split), lambda: self.extract(extractor, rec))
 
-    def sample_features(self, extractor: Extractor, n: int, seed: int) -> Tensor:
-        """Features (n, num_features) of samples of the prior, on the CPU, computed once."""
-        return self.once(("samples", extractor, n, seed), lambda: self.extract(extractor, self.samples(n, seed)))
+    def sample_features(self, extractor: Extractor, n: int, seed: int, norm_batch: int | None = None) -> Tensor:
+        """Features (n, num_features) of samples of the prior, see :meth:`samples`, on the CPU, computed once."""
+        key = ("samples", extractor, n, seed, norm_batch)
+        return self.once(key, lambda: self.extract(extractor, self.samples(n, seed, norm_batch)))
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` gives, made once for all recipes that ask for it under this key."""
@@ -190,7 +219,8 @@ class Subject:
 
         A picture that is not finite has NaN features: 8 bits would hide it.
         """
-        return self.gather(_features_of(extractor, x) for x in batches)
+        parts = (x.split(self.batch_size) for x in batches)
+        return self.gather(torch.cat([_features_of(extractor, part) for part in batch]) for batch in parts)
 
     def gather(self, parts: Iterable[Tensor]) -> Tensor:
         """Results for batches, joined on the CPU in the order of the pictures, whoever computed them."""
@@ -229,6 +259,27 @@ def as_saved(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """How values are distributed, so that it can be drawn later.
+
+    Args:
+        low: Where the first bin begins.
+        high: Where the last one ends.
+        counts: Values in each bin, which are of one width; the outer bins hold what lies beyond as well.
+    """
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, values: Tensor, reach: float, bins: int = 81) -> Self:
+        """Of all elements, from ``-reach`` to ``reach``; with an odd number of bins, 0 is the middle of one."""
+        counts = values.double().cpu().clamp(-reach, reach).histc(bins, -reach, reach)
+        return cls(-reach, reach, tuple(map(int, counts.tolist())))
+
+
+@dataclass(frozen=True)
 class Measurement:
     """A value with the facts that give it its meaning.
 
@@ -241,6 +292,7 @@ class Measurement:
         extractor: Name of the feature network; None if none is used.
         resize: Its resize filter.
         reference: The split whose pictures are the yardstick; None where there is none.
+        histogram: The values behind the result; only where a figure needs them.
     """
 
     metric: str
@@ -251,6 +303,14 @@ class Measurement:
     extractor: str | None = None
     resize: str | None = None
     reference: str | None = None
+    histogram: Histogram | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """All of it in plain values, for files; without a histogram where there is none."""
+        facts = asdict(self)
+        if self.histogram is None:
+            del facts["histogram"]
+        return facts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,22 +43,24 @@ class SampleScore(Recipe):
 
     Args:
         extractor: Returns logits.
-        num_images: How many samples to draw.
+        num_images: How many samples to draw; None draws as many as the train split holds.
         seed: Of the samples.
         splits: Parts whose scores are averaged.
+        norm_batch: As for distances of samples.
     """
 
     higher_is_better = True
 
     extractor: Extractor
-    num_images: int
+    num_images: int | None
     seed: int = 0
     splits: int = 10
+    norm_batch: int | None = None
 
     def __call__(self, subject: Subject) -> Measurement:
         """Draws the samples and scores them."""
         count = subject.count_samples(self.num_images, reference="train")
-        logits = subject.sample_features(self.extractor, count, self.seed)
+        logits = subject.sample_features(self.extractor, count, self.seed, self.norm_batch)
         return Measurement(
             metric=self.name,
             value=class_score(logits, self.splits) if logits.isfinite().all() else float("nan"),

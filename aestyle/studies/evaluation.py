@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from aestyle.errors import NotOffered, UserError
 from aestyle.metrics.cache import FeatureCache
-from aestyle.metrics.recipe import Recipe, Subject
+from aestyle.metrics.recipe import PictureSet, Recipe, Subject
 from aestyle.metrics.shares import Share
 from aestyle.protocol import Autoencoder
 
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from aestyle.data.pictures import ImageSet
 
 Record = dict[str, Any]
-"""One result: metric, value, kimg, checkpoint, split, num_images, seed, extractor, resize, reference, seconds, data.
+"""One result: metric, value, kimg, checkpoint, split, num_images, seed, extractor, resize, reference, seconds, data;
+of some metrics also histogram.
 
 ``data`` says how the real pictures were prepared, and which they are where an archive has their hashes.
 """
@@ -50,7 +50,7 @@ def evaluate(
     console: Console | None = None,
     cache: Path | None = None,
     share: Share | None = None,
-    fakes: ImageSet | None = None,
+    fakes: PictureSet | None = None,
     not_measured: dict[str, str] | None = None,
 ) -> list[Record]:
     """Runs every recipe, with a progress bar; the model, its train/eval mode and torch's generators stay as they were.
@@ -66,7 +66,7 @@ def evaluate(
         console: Where the progress bar goes; None shows none.
         cache: Folder where features of real pictures are kept for the next evaluation; None keeps none.
         share: Which of several processes this is, if they measure together; all of them get the records.
-        fakes: Pictures that are measured in place of samples, where there is no model.
+        fakes: Pictures that are measured in place of samples, as where there is no model.
         not_measured: Takes the reason of each recipe that has no meaning for this model; None raises it.
 
     Raises:
@@ -95,7 +95,7 @@ def evaluate(
             start = time.perf_counter()
             progress.advance(overall)
             try:
-                facts = asdict(recipe(subject))
+                facts = recipe(subject).facts()
             except NotOffered as error:
                 if not_measured is None:
                     raise

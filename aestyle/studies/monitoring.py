@@ -18,6 +18,7 @@ from aestyle.engine.checkpoint import BEST
 from aestyle.engine.distributed import rank, world_size
 from aestyle.metrics.shares import Share
 from aestyle.studies.evaluation import RESULTS, append_records, evaluate
+from aestyle.studies.moving import MovingFakes
 
 if TYPE_CHECKING:
     from aestyle.metrics.recipe import Recipe
@@ -68,6 +69,9 @@ class Evaluation(pl.Callback):
         split: the pictures to measure; None leaves it to each metric.
         best: name of the metric whose best checkpoint is kept as ``checkpoints/best.ckpt``.
         patience_kimg: the training stops when that metric has not improved for so many thousand images.
+        moving_fakes: in the place of samples of the model as it is, so many that were drawn along the way, as IAAE's
+            authors do; see :class:`~aestyle.studies.moving.MovingFakes`. None: of the model as it is, which is also
+            what is measured before the first iteration.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Evaluation(pl.Callback):
         split: str | None = None,
         best: str | None = None,
         patience_kimg: float | None = None,
+        moving_fakes: int | None = None,
     ) -> None:
         recipes = (metrics or {}).values()
         self.recipes = [recipe if split is None else recipe.on(split) for recipe in recipes]
@@ -85,6 +90,8 @@ class Evaluation(pl.Callback):
         self.patience_kimg = patience_kimg
         self.standing: Standing | None = None
         """Of the metric ``best``; part of the checkpoint."""
+        self.fakes = MovingFakes(moving_fakes) if moving_fakes else None
+        """Also part of the checkpoint."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses metrics that have no meaning for the data (UserError), before any training."""
@@ -111,6 +118,8 @@ class Evaluation(pl.Callback):
     ) -> None:
         """Measures when due."""
         method = method_of(pl_module)
+        if self.cadence and self.fakes is not None:
+            self.fakes.draw(method, method.images_seen - method.images_before)
         if self.cadence and self.cadence.due(method.images_before, method.images_seen):
             self._measure(trainer, pl_module)
             trainer.should_stop = trainer.should_stop or self.is_stale
@@ -131,6 +140,7 @@ class Evaluation(pl.Callback):
             device=method.device,
             cache=run_dir.parent / ".features",
             share=share,
+            fakes=self.fakes if self.fakes and len(self.fakes) else None,
         )
         records = share.exchange(records)[0]  # every process decides by the very same values
         if trainer.is_global_zero:
@@ -158,13 +168,16 @@ class Evaluation(pl.Callback):
         return self.standing.value is not None and self.standing.best_at == images_seen
 
     def state_dict(self) -> dict[str, Any]:
-        """The standing."""
-        return {"standing": self.standing and asdict(self.standing)}
+        """The standing, and the moving fakes if there are any."""
+        standing = {"standing": self.standing and asdict(self.standing)}
+        return standing if self.fakes is None else {**standing, "moving_fakes": self.fakes.pictures}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the standing, if it is that of the same metric."""
+        """Restores the standing, if it is that of the same metric, and the moving fakes."""
         standing = _standing(state_dict)
         self.standing = standing if standing and standing.metric == self.best else None
+        if self.fakes is not None:
+            self.fakes.pictures = state_dict.get("moving_fakes")
 
 
 def stale_standing(checkpoint: Mapping[str, Any], best: str | None, patience_kimg: float | None) -> Standing | None:

@@ -22,7 +22,7 @@ from aestyle.engine.callbacks.stats import FILE as STATS
 from aestyle.engine.module import PhasedModule
 from aestyle.errors import UserError
 from aestyle.resolvers import register
-from aestyle.studies.evaluation import Record, append_records, evaluate, find_device
+from aestyle.studies.evaluation import RESULTS, Record, append_records, evaluate, find_device
 from aestyle.studies.loading import load_data, load_run
 from aestyle.studies.planning import LOCK, Order, Plan, State, duration, one_line
 from aestyle.studies.report import read_lines
@@ -137,6 +137,7 @@ def finished(
         "not_measured": {**known["not_measured"], **not_measured},
         "train_seconds": round(train_seconds, 1),
         "evaluate_seconds": round(known["evaluate_seconds"] + seconds, 1),
+        **curves(run_dir),
         "images_per_second": round(info.kimg * 1000 / train_seconds, 2) if train_seconds else None,
         "parameters": {name: sum(p.numel() for p in net.parameters()) for name, net in model.networks.items()},
         "machine": machine(),
@@ -145,6 +146,15 @@ def finished(
         "folder": run_dir.name,
         "config": json.loads(json.dumps({**order.config, "kimg": order.kimg}, default=str)),
     }
+
+
+def curves(run_dir: Path) -> dict[str, dict[str, list[tuple[float, float | None]]]]:
+    """What was measured along the training, if anything was: ``{"curves": {metric: [(kimg, value), ...]}}``."""
+    found: dict[str, list[tuple[float, float | None]]] = {}
+    for line in read_lines(run_dir / RESULTS):
+        if line.get("checkpoint") is None:
+            found.setdefault(line["metric"], []).append((line["kimg"], line["value"]))
+    return {"curves": found} if found else {}
 
 
 def measure(

@@ -1,7 +1,7 @@
 """What belongs to a study: ``study.yaml`` unrolled into runs with seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -55,13 +55,14 @@ class Scale:
         overrides: come before those of the run.
         seeds: each run is trained once with each.
         metrics: what is measured.
-        datasets: those that a run with ``datasets: all`` is repeated on; the other runs use the first.
+        datasets: those that a run with ``datasets: all`` is repeated on, and overrides for each; the other runs use the
+            first.
     """
 
     overrides: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     metrics: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ()
+    datasets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ class Study:
         return cls(str(top["name"]), Path(folder), scales, runs)
 
     def jobs(self, scale: str, seeds: Iterable[int] | None = None) -> list[Job]:
-        """Every run and seed of a scale, in the order of the file.
+        """Every run and seed of a scale: all runs with the first seed in the order of the file, then with the next.
+
+        So a study that is cut short has as many runs as possible.
 
         Args:
             scale: a key of ``scales``.
@@ -126,7 +129,8 @@ class Study:
             for seed in (seeds if seeds is not None else options.get("seeds", common.seeds))
         ]
         self._check_order(jobs, scale)
-        return jobs
+        order = list(dict.fromkeys(job.seed for job in jobs))
+        return sorted(jobs, key=lambda job: order.index(job.seed))
 
     def _check_order(self, jobs: Iterable[Job], scale: str) -> None:
         before = {job.name: job.before for job in jobs}
@@ -149,8 +153,8 @@ class Study:
         own = (*options.get("overrides", ()), *_of_scale(options, scale))
         metrics = tuple(options.get("metrics", common.metrics))
         jobs = []
-        for dataset in common.datasets if every else common.datasets[:1] or ("",):
-            chosen = (f"dataset={dataset}",) if dataset else ()
+        for dataset in common.datasets if every else list(common.datasets)[:1] or ("",):
+            chosen = (f"dataset={dataset}", *common.datasets[dataset]) if dataset else ()
             overrides = _last_of_each((*common.overrides, *chosen, *own))
             after = self._predecessor(options.get("after"), dataset)
             jobs.append(Job(f"{name}-{dataset}" if every else name, 0, scale, overrides, metrics, after))
@@ -180,8 +184,11 @@ class Study:
 
 
 def _scale(given: Any, file: Path, name: str) -> Scale:
-    options = _mapping(given, ("overrides", "seeds", "metrics", "datasets"), file, f"scale {name}")
-    return Scale(**{key: tuple(value) for key, value in options.items()})
+    options = dict(_mapping(given, ("overrides", "seeds", "metrics", "datasets"), file, f"scale {name}"))
+    datasets = options.pop("datasets", ())
+    own = datasets if isinstance(datasets, dict) else dict.fromkeys(datasets)
+    settings: dict[str, Any] = {key: tuple(value) for key, value in options.items()}
+    return Scale(**settings, datasets={dataset: tuple(overrides or ()) for dataset, overrides in own.items()})
 
 
 def _mapping(given: Any, keys: Sequence[str], file: Path, what: str) -> dict[str, Any]:

@@ -31,14 +31,22 @@ def load(folder: Path, text: str = STUDY) -> Study:
     return Study.load(folder)
 
 
-def test_runs_are_repeated_on_data_sets_and_seeds_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_runs_are_repeated_on_data_sets_in_the_order_of_the_file_and_then_with_the_next_seed(tmp_path: Path) -> None:
     jobs = load(tmp_path).jobs("cpu")
+    every = ("many-emoji", "many-orl_faces", "each_after-emoji", "each_after-orl_faces", "own")
     assert [job.name for job in jobs] == [
-        *("many-emoji-seed0", "many-emoji-seed1", "many-orl_faces-seed0", "many-orl_faces-seed1", "after_many-seed1"),
-        *("each_after-emoji-seed0", "each_after-emoji-seed1"),
-        *("each_after-orl_faces-seed0", "each_after-orl_faces-seed1", "own-seed0", "own-seed1"),
+        *(f"{run}-seed0" for run in every),
+        *(f"{run}-seed1" for run in (*every[:2], "after_many", *every[2:])),
     ]
     assert {job.scale for job in jobs} == {"cpu"}
+
+
+def test_a_data_set_may_have_overrides_of_its_own_which_those_of_runs_replace(tmp_path: Path) -> None:
+    text = STUDY.replace("[emoji, orl_faces]", "{emoji: [resolution=16], orl_faces: [kimg=9, resolution=8]}")
+    by_name = {job.name: job.overrides for job in load(tmp_path, text).jobs("cpu")}
+    assert {"kimg=6", "resolution=16"} <= set(by_name["many-emoji-seed0"])
+    assert {"kimg=9", "resolution=8", "dataset=orl_faces"} <= set(by_name["many-orl_faces-seed0"])
+    assert {"kimg=3", "resolution=16"} <= set(by_name["own-seed0"])
 
 
 def test_later_overrides_of_one_option_replace_earlier_ones(tmp_path: Path) -> None:
