@@ -83,7 +83,7 @@ class TestTheStudyHasWhatIsCompared:
         assert needed <= known
 
     def test_data_sets_in_this_order(self, scale: str) -> None:
-        assert tuple(PAPER.datasets(scale)) == Study.load(STUDY).scales[scale].datasets
+        assert PAPER.datasets(scale) == list(Study.load(STUDY).scales[scale].datasets)
 
     def test_metrics(self, scale: str) -> None:
         named = {PAPER.metric(column, scale) for column in PAPER.content["columns"]}
