@@ -16,27 +16,28 @@ SUFFIX = ".safetensors"
 _EMA = "ema."
 
 
-def write_slim(path: Path, checkpoint: dict[str, Any], config: str) -> None:
+def write_slim(path: Path, checkpoint: dict[str, Any], config: str, dtype: torch.dtype = torch.float16) -> None:
     """Writes the averaged networks of a checkpoint, each number in 16 bits, whole numbers as they are.
 
     Args:
         path: the file, replaced atomically.
         checkpoint: a checkpoint of this suite.
         config: the configuration to carry along, as YAML.
+        dtype: of the numbers, where 16 bits are not enough.
 
     Raises:
-        UserError: a weight lies outside of half precision's range.
+        UserError: a weight lies outside of the numbers' range.
     """
     averaged = {key: value for key, value in checkpoint["state_dict"].items() if key.startswith(_EMA)}
-    halves = {key: _cast(value, torch.float16).contiguous() for key, value in averaged.items()}
-    for key, value in halves.items():
+    kept = {key: _cast(value, dtype).contiguous() for key, value in averaged.items()}
+    for key, value in kept.items():
         if not value.isfinite().all():
             raise UserError(f"{key} holds values that 16 bits cannot hold: use the checkpoint itself")
     state = {key: value for key, value in checkpoint["aestyle"].items() if isinstance(value, str | int)}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(halves, temporary, metadata={"aestyle": json.dumps({**state, "config": config})})
+        save_file(kept, temporary, metadata={"aestyle": json.dumps({**state, "config": config})})
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from aestyle.engine.draws import KeyedDraws
 from aestyle.errors import UserError
-from aestyle.latents.optimize import Loss, Optimized, optimize
+from aestyle.latents.optimize import Loss, Optimized, best_of, optimize
 from aestyle.latents.prior import mean_code, prior_codes, spread
 from aestyle.latents.spaces import get_space
 from aestyle.protocol import LatentModel
@@ -19,6 +20,13 @@ STARTS = ("mean", "encoder", "random")
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Target images and others to one distance a picture, (N,)."""
+
+
+class Weighted(NamedTuple):
+    """A distance and how much it counts in a loss."""
+
+    distance: Distance
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Schedule:
 
 
 NVIDIA = Schedule(lr=0.1, shrink=1.0, shrink_until=0.0, warmup=0.05, cooldown=0.25, noise=0.05)
-"""The projector of stylegan2-ada-pytorch."""
+"""The projector of stylegan2-ada-pytorch, which optimises noise maps beside the code; these stay as they are here."""
 
 
 def start_codes(
@@ -109,7 +117,7 @@ def start_codes(
         return model.convert_code(model.encode(images), model.code_space, space).clone()
 
 
-def distance_losses(images: Tensor, distances: Mapping[str, tuple[Distance, float]]) -> dict[str, Loss]:
+def distance_losses(images: Tensor, distances: Mapping[str, Weighted]) -> dict[str, Loss]:
     """Weighted distances from pictures as losses of the optimiser.
 
     Args:
@@ -121,6 +129,11 @@ def distance_losses(images: Tensor, distances: Mapping[str, tuple[Distance, floa
         return lambda codes, rec: weight * distance(images, rec)
 
     return {name: loss(distance, weight) for name, (distance, weight) in distances.items() if weight}
+
+
+def total_distance(x: Tensor, y: Tensor, distances: Mapping[str, Weighted]) -> Tensor:
+    """Sum of weighted distances between images (N, C, R, R): (N,)."""
+    return torch.stack([weight * distance(x, y) for distance, weight in distances.values() if weight]).sum(dim=0)
 
 
 def squared_error(x: Tensor, y: Tensor) -> Tensor:
@@ -169,3 +182,46 @@ def invert(
         return model.decode(codes, space)
 
     return optimize(codes, decode, losses, schedule.steps, schedule.lr_at, progress, prepare)
+
+
+def invert_pictures(
+    model: LatentModel,
+    images: Tensor,
+    distances: Mapping[str, Weighted],
+    space: str,
+    start: str = "mean",
+    schedule: Schedule | None = None,
+    restarts: int = 1,
+    seed: int = 0,
+    position: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Optimized:
+    """Codes whose images come close to pictures, from one start or the best of several random ones.
+
+    Args:
+        model: a trained model.
+        images: targets (N, C, R, R) in [-1, 1], on the model's device.
+        distances: what is to become small, by name.
+        space: name of the codes' space.
+        start: one of :data:`STARTS`.
+        schedule: None: that of the paper on overparameterised StyleGAN.
+        restarts: how often to start at random; each picture keeps the codes and curves with the least end.
+        seed: keys noise and random codes; the i-th restart, from 0 on, has ``seed + i``.
+        position: of the first picture among all.
+        progress: called after each step of each restart.
+
+    Raises:
+        UserError: there is no such start or space, the model has no encoder to start from, or there is nothing random
+            to restart from.
+    """
+    if restarts < 1 or (restarts > 1 and start != "random"):
+        raise UserError(f"restarts={restarts}: give 1, or more with start=random (start={start} is always the same)")
+    losses = distance_losses(images, distances)
+    if not losses:
+        raise UserError("loss: every weight is 0; give one above 0")
+    tries = [
+        invert(model, codes, losses, space, schedule, key, position, progress)
+        for key in range(seed, seed + restarts)
+        for codes in [start_codes(model, images, space, start, key, position)]
+    ]
+    return best_of(tries)

@@ -1,6 +1,6 @@
 """Optimisation of codes, never of networks: one loop that knows codes and losses, and what is built on it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,6 +82,21 @@ def optimize(
             prepare(steps, codes)
         total()
     return Optimized(codes.detach(), {name: torch.stack(curve) for name, curve in curves.items()})
+
+
+def join(parts: Sequence[Optimized]) -> Optimized:
+    """One batch of pictures after the other."""
+    curves = {name: torch.cat([part.curves[name] for part in parts], dim=1) for name in parts[0].curves}
+    return Optimized(torch.cat([part.codes for part in parts]), curves)
+
+
+def best_of(tries: Sequence[Optimized]) -> Optimized:
+    """For each picture the try that ended with the least total."""
+    chosen = torch.stack([each.curves["total"][-1].nan_to_num(torch.inf) for each in tries]).argmin(dim=0)
+    pictures = torch.arange(len(chosen))
+    codes = torch.stack([each.codes for each in tries])[chosen, pictures]
+    curves = {name: torch.stack([t.curves[name] for t in tries])[chosen, :, pictures].T for name in tries[0].curves}
+    return Optimized(codes, curves)
 
 
 @dataclass(frozen=True)

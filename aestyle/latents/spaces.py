@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from aestyle.errors import UserError
+from aestyle.protocol import LatentModel
+
+WORDS = {"matrix": "w_rows", "layer_matrices": "w_rows_plus"}
+"""Other names of spaces, for people."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +49,19 @@ def get_space(spaces: Mapping[str, Space], name: str) -> Space:
     if name not in spaces:
         raise UserError(f"space={name!r} is none of this model's spaces: {', '.join(spaces)}")
     return spaces[name]
+
+
+def find_space(model: LatentModel, word: str | None = None) -> str:
+    """The name of the space that a word means: its name, one of :data:`WORDS`, or ``code`` for the model's own.
+
+    Args:
+        model: a trained model.
+        word: None means ``code``.
+
+    Raises:
+        UserError: the model has no such space.
+    """
+    name = model.code_space if word in (None, "code") else WORDS.get(str(word), str(word))
+    if name not in model.spaces:
+        raise UserError(f"space={word}: this model has the spaces {', '.join(model.spaces)}")
+    return name

@@ -230,9 +230,9 @@ class StyleGAN2(PhasedModule):
         """Not there without an encoder.
 
         Raises:
-            NotOffered: always, until inversion exists.
+            NotOffered: always; optimisation finds codes (:mod:`aestyle.latents.inversion`), which takes minutes.
         """
-        raise NotOffered(f"{type(self).__name__} has no encoder, and inversion is not built yet: use method=joint_ae")
+        raise NotOffered(f"{type(self).__name__} has no encoder: run python -m aestyle.invert, or use method=joint_ae")
 
     def decode(self, code: Tensor, space: str | None = None) -> Tensor:
         """Codes to images with averaged networks and constant noise.

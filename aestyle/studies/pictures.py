@@ -118,13 +118,13 @@ def write_reconstructions(
     for x in track(originals.split(batch_size), "reconstructing", transient=True):
         reconstructions.append(model.decode(model.encode(x.to(model.device))).cpu())
     rec = torch.cat(reconstructions)
-    for key, image in zip(_png_names(keys), rec, strict=True):
+    for key, image in zip(png_names(keys), rec, strict=True):
         save_png(image, output / key)
     half = GRID_IMAGES // 2
     save_grid(beside(originals[:half], rec[:half]), output / GRID)
 
 
-def _png_names(keys: Sequence[str]) -> list[str]:
+def png_names(keys: Sequence[str]) -> list[str]:
     """``a/b.jpg`` becomes ``a/b.png``; where two pictures would share a name, both keep their own endings."""
     short = [str(PurePosixPath(key).with_suffix(".png")) for key in keys]
     taken = {name for name in short if short.count(name) > 1} | {GRID}

@@ -120,8 +120,8 @@ def gather(
     if samples is not None:
         names = [f"sample {i}" for i in range(samples)]
         return Material(model, names, None, prior_codes(model, n=samples, seed=seed), batch_size, **told), []
-    names, images, notes = read_pictures(cfg, info, input, limit)
-    images = images.to(device)
+    keys, images, notes = read_pictures(cfg, info, input, limit)
+    names, images = [PurePosixPath(key).stem for key in keys], images.to(device)
     return Material(
         model, names, images, encode_all(model, images, batch_size, tracked("encoding")), batch_size, **told
     ), notes
@@ -139,14 +139,13 @@ def read_pictures(
         limit: number of pictures at most; None: all.
 
     Returns:
-        Names; pictures (N, C, R, R) in [-1, 1]; a line about pictures that were skipped, if there were any.
+        Their keys; pictures (N, C, R, R) in [-1, 1]; a line about pictures that were skipped, if there were any.
 
     Raises:
         UserError: there are no pictures.
     """
-    names, pixels, broken = _held_out(cfg, info, limit) if input is None else _folder(Path(input), cfg.data, limit)
-    notes = [f"{input}: {skipped_line(broken)}"] if broken else []
-    return [PurePosixPath(name).stem for name in names], to_float(pixels), notes
+    keys, pixels, broken = _held_out(cfg, info, limit) if input is None else _folder(Path(input), cfg.data, limit)
+    return keys, to_float(pixels), [f"{input}: {skipped_line(broken)}"] if broken else []
 
 
 def _folder(path: Path, data: DictConfig, limit: int | None) -> tuple[list[str], Tensor, dict[str, str]]:

@@ -1,18 +1,17 @@
 """``task=refine``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
 from aestyle.errors import UserError
-from aestyle.latents.optimize import InDomainLoss, Perceptual, refine
-from aestyle.protocol import LatentModel
-from aestyle.studies.editing.material import BARS, Material, require_images
+from aestyle.latents.optimize import InDomainLoss, Optimized, Perceptual, refine
+from aestyle.studies.batching import in_batches
+from aestyle.studies.editing.material import Material, require_images
 from aestyle.studies.options import is_number, require_whole
 from aestyle.studies.sheets import Cell, Sheet
 
@@ -51,7 +50,12 @@ class Refine:
             raise UserError("task=refine brings a code closer to a picture: give input=<folder>, not samples")
         space = self.space or model.code_space
         start = model.convert_code(material.codes, model.code_space, space)
-        codes, curves = self._optimize(model, targets, space, material.batch_size)
+
+        def run(batch: Tensor, position: int, progress: Callable[[int], None]) -> Optimized:
+            return refine(model, batch, self.perceptual, self.weights, self.steps, self.lr, space, progress)
+
+        found = in_batches(run, targets, material.batch_size, self.steps, "refining")
+        codes, curves = found.codes, {f"curves/{name}": curve for name, curve in found.curves.items()}
         kinds = {"picture": targets.cpu()}
         for kind, code in {"G(E(x))": start, "refined": codes}.items():
             kinds[kind] = material.decode(code, space)
@@ -75,25 +79,6 @@ class Refine:
         before, after = (_means(distances[kind]) for kind in ("G(E(x))", "refined"))
         changes = ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in before)
         return [f"{len(codes)} pictures refined (mean {changes}) are in {path}, codes and curves in {saved}"]
-
-    def _optimize(
-        self, model: LatentModel, targets: Tensor, space: str, batch_size: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        batches = targets.split(batch_size)
-        with Progress(transient=True, console=BARS, disable=not BARS.is_terminal) as bar:
-            overall = bar.add_task("refining", total=len(batches) * self.steps)
-            results = [
-                refine(
-                    *(model, batch, self.perceptual, self.weights, self.steps, self.lr, space),
-                    progress=lambda done: bar.advance(overall),
-                )
-                for batch in batches
-            ]
-        curves = {
-            f"curves/{name}": torch.cat([result.curves[name] for result in results], dim=1)
-            for name in results[0].curves
-        }
-        return torch.cat([result.codes for result in results]), curves
 
     @torch.no_grad()
     def _distances(self, targets: Tensor, images: Tensor) -> list[dict[str, float]]:
