@@ -148,7 +148,11 @@ class Inversion:
         steps = self.schedule.steps * self.restarts
         found = in_batches(memory.of(run), images, self.batch_size, steps, "inverting")
         memory.forget_others()
-        told = {"method": targets.model.name, "model": str(targets.info.checkpoint), "checkpoint": checkpoint}
+        told: dict[str, Any] = {
+            "method": targets.model.name,
+            "model": str(targets.info.checkpoint),
+            "checkpoint": checkpoint,
+        }
         facts = {"inversion": json.dumps(self.told)}
         Codes(found.codes, space, targets.names, **told, facts=facts).save(output / CODES)
         rec = decode_all(model, found.codes, space, self.batch_size)
@@ -164,6 +168,7 @@ class Inversion:
         ]
         if self.tune is not None:
             tuned, curves["tuning"] = self._tune(targets, found.codes, space)
+            assert isinstance(tuned, LatentModel)
             columns["tuned"] = decode_all(tuned, found.codes, space, self.batch_size)
             distances = self._distances(images, columns["tuned"])
             captions["tuned"] = [f"{distance:.4g}" for distance in distances]
@@ -211,7 +216,8 @@ def write_all(
         notes: lines for the head of the page.
         output: folder for the files.
     """
-    np.savez(output / CURVES, names=np.array(names), **{name: curve.numpy() for name, curve in curves.items()})
+    arrays: dict[str, Any] = {name: curve.numpy() for name, curve in curves.items()}
+    np.savez(output / CURVES, names=np.array(names), **arrays)
     curves_figure({"": curves["total"]}, round(schedule.shrink_until * schedule.steps)).savefig(output / PLOT)
     for name, image in zip(names, columns["reconstruction"], strict=True):
         save_png(image, output / PICTURES / f"{name}.png")

@@ -10,11 +10,23 @@ import torch
 from torch import Tensor
 
 from aestyle.errors import NotOffered, UserError
-from aestyle.latents.inversion import NVIDIA, Schedule, distance_losses, invert, squared_error, start_codes
-from aestyle.latents.optimize import Optimized, optimize
+from aestyle.latents.inversion import (
+    NVIDIA,
+    Schedule,
+    Weighted,
+    distance_losses,
+    invert,
+    invert_pictures,
+    squared_error,
+    start_codes,
+)
+from aestyle.latents.optimize import Optimized, best_of, join, optimize
 from aestyle.latents.prior import mean_code, prior_codes, spread
+from aestyle.latents.spaces import find_space
+from aestyle.latents.tuning import PivotalTuning
 from tests.latents.conftest import build
 
+MSE = {"mse": Weighted(squared_error)}
 PLAIN = Schedule(steps=20, shrink_until=0.0)
 
 
@@ -30,7 +42,7 @@ def any_model(request: pytest.FixtureRequest, models: dict[str, Any], overparam:
 
 def run(model: Any, targets: Tensor, space: str, schedule: Schedule, start: str = "mean", **options: Any) -> Optimized:
     codes = start_codes(model, targets, space, start, position=options.get("position", 0))
-    return invert(model, codes, distance_losses(targets, {"mse": (squared_error, 1.0)}), space, schedule, **options)
+    return invert(model, codes, distance_losses(targets, MSE), space, schedule, **options)
 
 
 def test_own_pictures_are_approached_in_every_space(any_model: Any) -> None:
@@ -42,25 +54,45 @@ def test_own_pictures_are_approached_in_every_space(any_model: Any) -> None:
 
 
 def test_codes_shrink_toward_the_mean_until_half_of_the_steps(overparam: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each shrink |w - mean| <= 0.9 (|w - mean| before + |Adam step|); later codes move by that step alone."""
-    schedule, seen = Schedule(steps=random.randrange(6, 13)), []
-    mean, decode = mean_code(overparam, "w_rows"), type(overparam).decode
-    monkeypatch.setattr(
-        type(overparam), "decode", lambda s, c, n=None: (seen.append(c.detach().clone()), decode(s, c, n))[1]
-    )
+    """After each shrink |w - mean| <= 0.9 (|w - mean| before + |Adam step|); later codes move by Adam's step alone."""
+    schedule, decoded, steps = Schedule(steps=random.randrange(6, 13)), [], []
+    mean, decode, step = mean_code(overparam, "w_rows"), type(overparam).decode, torch.optim.Adam.step
+
+    def watched_decode(model: Any, codes: Tensor, space: str) -> Tensor:
+        decoded.append(codes.detach().clone())
+        return decode(model, codes, space)
+
+    def watched_step(adam: torch.optim.Adam) -> None:
+        (codes,) = adam.param_groups[0]["params"]
+        before = codes.detach().clone()
+        step(adam)
+        steps.append(codes.detach() - before)
+
     codes = start_codes(overparam, torch.zeros(2, 1), "w_rows", "random")
     targets = decode(overparam, start_codes(overparam, torch.zeros(2, 1), "w_rows", "random", seed=1), "w_rows")
-    invert(overparam, codes, distance_losses(targets, {"mse": (squared_error, 1.0)}), "w_rows", schedule)
-    assert len(seen) == schedule.steps + 1
-    torch.testing.assert_close(seen[0], mean + 0.9 * (codes - mean))
-    step = 4 * schedule.lr  # a step is at most (1 - beta1) / sqrt(1 - beta2) lr, and about lr mostly
-    for i, (before, after) in enumerate(pairwise(seen), start=1):
-        bound = (before - mean).abs() + step
+    monkeypatch.setattr(type(overparam), "decode", watched_decode)
+    monkeypatch.setattr(torch.optim.Adam, "step", watched_step)
+    invert(overparam, codes, distance_losses(targets, MSE), "w_rows", schedule)
+    assert len(decoded) == len(steps) + 1 == schedule.steps + 1
+    torch.testing.assert_close(decoded[0], mean + 0.9 * (codes - mean))
+    for i, ((before, after), moved) in enumerate(zip(pairwise(decoded), steps, strict=True), start=1):
         if i < schedule.steps / 2:
-            assert ((after - mean).abs() <= 0.9 * bound).all()
+            far, near, size = (x.flatten(1).norm(dim=1) for x in (before - mean, after - mean, moved))
+            assert (near <= 0.9 * (far + size) + 1e-12).all()
+            assert ((after - mean).abs() <= 0.9 * ((before - mean).abs() + moved.abs()) + 1e-12).all()
         else:
-            assert ((after - before).abs() <= step).all()
+            torch.testing.assert_close(after, before + moved, rtol=0, atol=0)
     assert [schedule.shrinks_at(i) for i in range(1000)].count(True) == math.ceil(schedule.steps / 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["none", "overparam"])
+def test_own_pictures_are_recovered(which: str, models: dict[str, Any], overparam: Any) -> None:
+    model = overparam if which == "overparam" else models[which]
+    targets = model.sample(6, seed=random.randrange(100))
+    schedule = Schedule(steps=300, shrink_until=0.0)
+    curve = run(model, targets, model.code_space, schedule).curves["total"]
+    assert (curve[-1] / curve[0]).median() < 0.05
 
 
 def test_shrinking_is_what_the_schedule_says_and_nothing_else(overparam: Any) -> None:
@@ -127,3 +159,68 @@ def test_learning_rates_are_followed_step_by_step() -> None:
 def test_impossible_schedules_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         Schedule(**options)
+
+
+# -- several starts, several batches ---------------------------------------------------------------------------------
+
+
+def random_results(count: int) -> list[Optimized]:
+    return [Optimized(torch.randn(3, 2), {name: torch.rand(5, 3) for name in ("mse", "total")}) for _ in range(count)]
+
+
+def test_each_picture_keeps_its_best_try() -> None:
+    tries = random_results(4)
+    best = best_of(tries)
+    for i in range(3):
+        winner = min(tries, key=lambda each: float(each.curves["total"][-1, i]))
+        assert torch.equal(best.codes[i], winner.codes[i])
+        for name in ("mse", "total"):
+            assert torch.equal(best.curves[name][:, i], winner.curves[name][:, i])
+    lost = Optimized(tries[0].codes, {name: torch.full((5, 3), math.nan) for name in ("mse", "total")})
+    assert torch.equal(best_of([lost, tries[1]]).codes, tries[1].codes)
+
+
+def test_joined_parts_are_split_again() -> None:
+    parts = random_results(3)
+    for part, codes, curve in zip(
+        parts, join(parts).codes.split(3), join(parts).curves["mse"].split(3, dim=1), strict=True
+    ):
+        assert torch.equal(part.codes, codes)
+        assert torch.equal(part.curves["mse"], curve)
+
+
+def test_more_starts_are_never_worse(overparam: Any) -> None:
+    targets = overparam.sample(2, seed=random.randrange(100))
+    ends = [
+        invert_pictures(overparam, targets, MSE, "w_rows", "random", Schedule(steps=3), restarts).curves["total"][-1]
+        for restarts in (1, 3)
+    ]
+    assert (ends[1] <= ends[0]).all()
+    with pytest.raises(UserError, match="restarts=3: give 1, or more with start=random"):
+        invert_pictures(overparam, targets, MSE, "w_rows", restarts=3)
+
+
+def test_words_for_spaces(overparam: Any, models: dict[str, Any]) -> None:
+    assert find_space(overparam, "matrix") == find_space(overparam, "code") == find_space(overparam) == "w_rows"
+    assert find_space(overparam, "layer_matrices") == "w_rows_plus"
+    assert find_space(models["none"], "w_plus") == "w_plus"
+    with pytest.raises(UserError, match="space=matrix: this model has the spaces z, w, w_plus"):
+        find_space(models["none"], "matrix")
+
+
+# -- pivotal tuning --------------------------------------------------------------------------------------------------
+
+
+def test_tuning_bends_a_copy_of_the_generator_and_nothing_else(any_model: Any) -> None:
+    targets, space = torch.rand_like(any_model.sample(3)) * 2 - 1, any_model.code_space
+    codes = prior_codes(any_model, space, 3)
+    before = {name: value.clone() for name, value in any_model.state_dict().items()}
+    tuned, curve = PivotalTuning(steps=5, lr=1e-3)(any_model, codes, targets, MSE, space, batch_size=2)
+    assert tuple(curve.shape) == (5, 3)
+    torch.testing.assert_close(curve[0, :2], squared_error(targets, any_model.decode(codes, space))[:2])
+    assert squared_error(targets, tuned.decode(codes, space)).mean() < curve[0].mean()
+    assert all(torch.equal(value, before[name]) for name, value in any_model.state_dict().items())
+    changed = {name for name, value in tuned.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("ema.synthesis.") for name in changed)
+    assert not any(parameter.requires_grad for parameter in tuned.parameters())

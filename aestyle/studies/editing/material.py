@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from omegaconf import DictConfig
@@ -64,7 +64,11 @@ class Material:
 
     def save_codes(self, file: Path, space: str | None = None, *, codes: Tensor, **others: Tensor) -> Path:
         """Writes codes and what was made of them; gives back the file."""
-        told = {"method": getattr(self.model, "name", ""), "model": self.origin, "checkpoint": self.checkpoint}
+        told: dict[str, Any] = {
+            "method": getattr(self.model, "name", ""),
+            "model": self.origin,
+            "checkpoint": self.checkpoint,
+        }
         return Codes(codes, space or self.model.code_space, self.names, **told, others=others).save(file)
 
 
@@ -116,15 +120,14 @@ def gather(
     if not isinstance(model, LatentModel):
         raise UserError(f"{ckpt}: {type(model).__name__} has no latent spaces that can be worked in")
     model.to(device)
-    told = {"origin": str(info.checkpoint), "checkpoint": identity(info.checkpoint)}
+    told: dict[str, Any] = {"origin": str(info.checkpoint), "checkpoint": identity(info.checkpoint)}
     if samples is not None:
         names = [f"sample {i}" for i in range(samples)]
         return Material(model, names, None, prior_codes(model, n=samples, seed=seed), batch_size, **told), []
     keys, images, notes = read_pictures(cfg, info, input, limit)
     names, images = [PurePosixPath(key).stem for key in keys], images.to(device)
-    return Material(
-        model, names, images, encode_all(model, images, batch_size, tracked("encoding")), batch_size, **told
-    ), notes
+    codes = encode_all(model, images, batch_size, tracked("encoding"))
+    return Material(model, names, images, codes, batch_size, **told), notes
 
 
 def read_pictures(
