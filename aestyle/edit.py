@@ -7,7 +7,7 @@ from aestyle.entry import entry
 
 @entry("edit")
 def main(cfg: DictConfig) -> None:
-    """Mixes, interpolates, traverses, truncates or refines the codes of pictures; writes sheets, films and codes."""
+    """Works on the codes of pictures, one task of ``conf/task`` at a time; writes sheets, pages, films and codes."""
     from pathlib import Path
 
     from hydra.utils import instantiate
@@ -16,8 +16,10 @@ def main(cfg: DictConfig) -> None:
     from aestyle.studies.evaluation import find_device
 
     task = instantiate(cfg.task, _convert_="all")
-    where = {"batch_size": cfg.batch_size, "device": find_device(cfg.device)}
-    material, notes = gather(cfg.ckpt, task.images, cfg.input, cfg.samples, cfg.seed, **where)
+    where = {"batch_size": cfg.batch_size, "device": find_device(cfg.device), "codes": cfg.codes, "split": cfg.split}
+    sampled = task.shows_samples and cfg.input is None and cfg.codes is None and cfg.samples is None
+    samples = task.images if sampled else cfg.samples
+    material, notes = gather(cfg.ckpt, task.images, cfg.input, samples, cfg.seed, **where)
     for line in [*notes, *task(material, Path(cfg.output))]:
         print(line)
 

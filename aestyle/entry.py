@@ -22,8 +22,8 @@ CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PA
 """The configuration: inside the package in a wheel, beside it in a checkout."""
 
 PATH_KEYS = (
-    *("run_dir", "run", "ckpt", "init_from", "input", "output", "real", "fake"),
-    *("dataset.path", "paths.runs", "paths.data", "task.direction"),
+    *("run_dir", "run", "ckpt", "init_from", "input", "codes", "output", "real", "fake"),
+    *("dataset.path", "paths.runs", "paths.data", "task.file"),
 )
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
 

@@ -1,6 +1,6 @@
 """What every trained model offers to metrics, latent tools and reports, and all that they may know of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -66,4 +66,22 @@ class GaussianModel(Autoencoder, Protocol):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mu and sigma of images (N, channels, H, W) in [-1, 1], each (N, latent_dim); sigma may have either sign."""
+        ...
+
+
+@runtime_checkable
+class StyledModel(LatentModel, Protocol):
+    """A trained model whose codes enter linear layers directly, so that their weights tell of its directions."""
+
+    def style_weights(self) -> Sequence[Tensor]:
+        """The weights (outputs, D) of these layers: one for each layer of a code, or a single one without layers."""
+        ...
+
+
+@runtime_checkable
+class RowStyledModel(StyledModel, Protocol):
+    """A :class:`StyledModel` whose codes are matrices: row r scales kernels of its own."""
+
+    def kernel_energies(self) -> Sequence[Tensor]:
+        """For each of :meth:`style_weights`: squared lengths of the kernels of row r, (rows, outputs); 0 if unused."""
         ...

@@ -1,11 +1,14 @@
-"""Ways between codes: straight, along great circles, through several codes."""
+"""Ways between codes: straight, along great circles, through several codes; how long they are as pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations, pairwise
 
 import torch
 from torch import Tensor
 
 from aestyle.errors import UserError
+from aestyle.latents.batches import decode_all
+from aestyle.protocol import LatentModel
 
 Interpolation = Callable[[Tensor, Tensor, float], Tensor]
 """``(a, b, t)`` to the code at ``t`` of the way from ``a`` to ``b``."""
@@ -71,6 +74,55 @@ def interpolate(codes: Tensor, steps: int, how: str = "lerp", closed: bool = Fal
     following = codes.roll(-1, dims=0) if closed else codes[1:]
     path = [INTERPOLATIONS[how](a, b, i / steps) for a, b in zip(codes, following, strict=False) for i in range(steps)]
     return torch.stack(path if closed else [*path, codes[-1]])
+
+
+def choose_pairs(count: int, which: str = "neighbours") -> list[tuple[int, int]]:
+    """Pairs of numbers below ``count``.
+
+    Args:
+        count: how many codes there are.
+        which: ``neighbours``: (0, 1), (1, 2), ...; ``all``: each with every later one.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    if which not in ("neighbours", "all"):
+        raise UserError(f"pairs={which}: choose one of neighbours, all")
+    return list(pairwise(range(count)) if which == "neighbours" else combinations(range(count), 2))
+
+
+def path_lengths(
+    model: LatentModel,
+    codes: Tensor,
+    pairs: Sequence[tuple[int, int]],
+    distance: Callable[[Tensor, Tensor], Tensor],
+    space: str | None = None,
+    segments: int = 5,
+    how: str = "lerp",
+    batch_size: int = 16,
+) -> Tensor:
+    """How far apart the pictures on the ways between codes are: the sum of distances of neighbours on a way.
+
+    It is the path metric of the paper on overparameterised StyleGAN (section 4.3): 5 segments, ends included.
+
+    Args:
+        model: a trained model.
+        codes: (N, *shape of a code).
+        pairs: numbers of the codes at both ends of each way.
+        distance: images to others (N, C, R, R) to one distance a picture, (N,).
+        space: the codes' space; None: the model's own.
+        segments: parts of a way.
+        how: ``lerp`` or ``slerp``.
+        batch_size: pictures at a time.
+
+    Returns:
+        One length a pair, on the CPU.
+    """
+    lengths = []
+    for a, b in pairs:
+        frames = decode_all(model, interpolate(codes[[a, b]], segments, how), space, batch_size)
+        lengths.append(distance(frames[:-1], frames[1:]).sum().cpu())
+    return torch.stack(lengths)
 
 
 def _arc(a: Tensor, b: Tensor, t: float) -> Tensor:

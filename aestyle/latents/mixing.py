@@ -62,11 +62,21 @@ def to_layers(model: LatentModel, code: Tensor, space: str | None = None) -> tup
     """
     space = space or model.code_space
     get_space(model.spaces, space).check(code)
+    name = layered_space(model, space)
+    return model.convert_code(code, space, name), name
+
+
+def layered_space(model: LatentModel, space: str) -> str:
+    """The first space from ``space`` on whose codes have one part per layer.
+
+    Raises:
+        UserError: there is none, as for single-vector codes.
+    """
     names = list(model.spaces)
-    for name in names[names.index(space) :]:
+    for name in names[names.index(get_space(model.spaces, space).name) :]:
         if model.spaces[name].per_layer:
-            return model.convert_code(code, space, name), name
-    raise UserError(f"{type(model).__name__}: its codes (space {space}) have no layers, so that none can be mixed")
+            return name
+    raise UserError(f"{type(model).__name__}: its codes (space {space}) have no layers, so that none can be chosen")
 
 
 def mix_layers(a: Tensor, b: Tensor, layers: Sequence[int]) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from aestyle.engine.batchnorm import globalise
 from aestyle.engine.draws import Draws, sample_normal
 from aestyle.engine.module import PhasedModule
-from aestyle.errors import UserError
+from aestyle.errors import NotOffered, UserError
 from aestyle.latents.spaces import Space, get_space
 from aestyle.losses.reconstruction import PIXEL_LOSSES
 from aestyle.nets.aae import GaussianEncoder, MappedDecoder
@@ -127,3 +127,15 @@ class GaussianAutoencoder(PhasedModule):
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """``n`` images of the prior: (n, channels, resolution, resolution) in [-1, 1]."""
         return self.decode(self.prior(n, seed))
+
+    def style_weights(self) -> list[Tensor]:
+        """The weights (outputs, latent_dim) of the averaged decoder's first layer.
+
+        Raises:
+            NotOffered: a mapping network is in front of it.
+        """
+        decoder = self.ema["decoder"]
+        assert isinstance(decoder, MappedDecoder)
+        if len(decoder.mapping):
+            raise NotOffered(f"{type(self).__name__}: a mapping network is between codes and the decoder's first layer")
+        return [next(decoder.body.parameters())]

@@ -21,6 +21,7 @@ from aestyle.losses.regularizers import path_lengths, r1_penalty, running_mean
 from aestyle.nets.discriminator import Discriminator
 from aestyle.nets.generator import Mapping as MappingNetwork
 from aestyle.nets.generator import Synthesis, mix_styles, style_per_layer, truncate
+from aestyle.nets.overparam import RowSynthesis
 
 
 class StyleGAN2(PhasedModule):
@@ -272,6 +273,21 @@ class StyleGAN2(PhasedModule):
             if spaces[after].per_layer and not spaces[before].per_layer:
                 code = style_per_layer(code, self.synthesis.num_ws)
         return code
+
+    def style_weights(self) -> list[Tensor]:
+        """Weights (channels, style_dim) of the averaged affine layer of each style input, without their biases."""
+        synthesis = self.ema["synthesis"]
+        assert isinstance(synthesis, Synthesis)
+        return [layer.affine.weight * layer.affine.scale for layer in synthesis.styled_layers()]
+
+    def kernel_energies(self) -> list[Tensor]:
+        """Where codes are matrices: squared lengths of the averaged kernels that a row scales, (rows, channels) each.
+
+        They belong to the weights of :meth:`style_weights`, one by one.
+        """
+        synthesis = self.ema["synthesis"]
+        assert isinstance(synthesis, RowSynthesis)
+        return synthesis.kernel_energies()
 
     @property
     def code_space(self) -> str:

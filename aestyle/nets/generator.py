@@ -111,6 +111,13 @@ class Synthesis(nn.Module):
         """The noise buffers, each (1, 1, h, w): the same noise for every image."""
         return [self.get_buffer(f"noise_const_{i}") for i in range(len(self.noise_shapes))]
 
+    def styled_layers(self) -> list[ModulatedConv2d | ToRGB]:
+        """The layer that each of the ``num_ws`` styles feeds: the convolutions, then the last ToRGB."""
+        convs = [conv.conv for conv in self.convs if isinstance(conv, StyledConv)]
+        last = self.to_rgbs[-1]
+        assert isinstance(last, ToRGB)
+        return [*convs, last]
+
     @property
     def last_layer(self) -> list[nn.Parameter]:
         """Weights of the last ToRGB and the last convolution, "the last layer" of AE-StyleGAN's Equation 6."""

@@ -134,6 +134,12 @@ class RowModulatedConv2d(ModulatedConv2d):
         x = convolve_rows(x, self.weight, styles, self.up)
         return (blur(x, padding=1, gain=4.0) if self.up else x), demodulation[:, :, None, None]
 
+    def kernel_energies(self, total: int) -> Tensor:
+        """Squared lengths of the scaled kernels (total, in) that each row of a style matrix feeds; 0: it feeds none."""
+        energies = self.weight.new_zeros(total, self.weight.shape[1])
+        energies[self.rows] = (self.weight * self.scale).square().sum(dim=(2, 3))
+        return energies
+
 
 class RowToRGB(ToRGB):
     """ToRGB with a style for each image channel.
@@ -182,6 +188,18 @@ class RowToRGB(ToRGB):
         styles = self.affine(rows.flatten(0, 1)).view(len(w), rows.shape[1], self.weight.shape[1])
         return styles * self.scale
 
+    def kernel_energies(self, total: int) -> Tensor:
+        """As of :class:`RowModulatedConv2d`."""
+        energies = self.weight.new_zeros(total, self.weight.shape[1])
+        own = (self.weight * self.scale).square().sum(dim=(2, 3))
+        if self.rgb == "mean":  # a row is one part of the mean
+            return energies + own.sum(dim=0) / total**2
+        if self.rgb == "shared":
+            energies[self.rows.start] = own.sum(dim=0)
+        else:
+            energies[self.rows] = own
+        return energies
+
 
 class RowSynthesis(Synthesis):
     """Synthesis network whose styles are matrices: row i of a layer's matrix feeds its output channel i.
@@ -220,6 +238,13 @@ class RowSynthesis(Synthesis):
             to_rgb=partial(RowToRGB, total=total, keep=keep, rgb=rgb),
         )
         self.rows = total
+
+    def kernel_energies(self) -> list[Tensor]:
+        """For each of :meth:`styled_layers`: squared lengths of the kernels that a row scales, (rows, in)."""
+        layers = self.styled_layers()
+        return [
+            layer.kernel_energies(self.rows) for layer in layers if isinstance(layer, RowModulatedConv2d | RowToRGB)
+        ]
 
 
 class MatrixEncoder(Encoder):

@@ -2,6 +2,8 @@
 
 import math
 import random
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ import torch
 from torch import Tensor
 
 from aestyle.errors import UserError
-from aestyle.latents.interpolation import INTERPOLATIONS, interpolate, lerp, slerp
+from aestyle.latents.interpolation import INTERPOLATIONS, choose_pairs, interpolate, lerp, path_lengths, slerp
+from aestyle.latents.inversion import squared_error
+from aestyle.latents.prior import prior_codes
 
 WAYS = sorted(INTERPOLATIONS)
 
@@ -99,3 +103,25 @@ def test_a_path_goes_through_its_codes(how: str) -> None:
 def test_no_way(codes: int, steps: int, how: str) -> None:
     with pytest.raises(UserError):
         interpolate(torch.zeros(codes, 2), steps, how)
+
+
+# -- lengths of ways -------------------------------------------------------------------------------------------------
+
+
+def test_pairs() -> None:
+    assert choose_pairs(4) == [(0, 1), (1, 2), (2, 3)]
+    assert choose_pairs(3, "all") == [(0, 1), (0, 2), (1, 2)]
+    with pytest.raises(UserError, match="pairs=some: choose one of neighbours, all"):
+        choose_pairs(3, "some")
+
+
+@pytest.mark.parametrize("how", ["lerp", "slerp"])
+def test_length_of_a_way_is_the_sum_of_its_segments(model: Any, how: str) -> None:
+    codes = prior_codes(model, "w", 3, seed=random.randrange(100))
+    pairs, segments = [(0, 1), (2, 0)], random.randint(1, 6)
+    found = path_lengths(model, codes, pairs, squared_error, "w", segments, how, batch_size=2)
+    for (a, b), length in zip(pairs, found, strict=True):
+        ts = [i / segments for i in range(segments + 1)]
+        frames = [model.decode(INTERPOLATIONS[how](codes[[a]], codes[[b]], t), "w") for t in ts]
+        expected = sum(float((x - y).square().mean()) for x, y in pairwise(frames))
+        assert float(length) == pytest.approx(expected)

@@ -10,27 +10,32 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 import aestyle
 from aestyle.data.transforms import Preparation
 from aestyle.errors import UserError
+from aestyle.latents.directions import read_directions
 from aestyle.latents.mixing import choose_layers
 from aestyle.studies.pictures import read_usable, skipped_line
 from aestyle.studies.sheets import CELL, Cell, Sheet, can_write_mp4
-from tests.helpers import FAST, Answer, answer, choices, write_pictures
+from tests.helpers import FAST, Answer, answer, write_pictures
 
 pytestmark = pytest.mark.slow
 
-TASKS = choices("task")
 SMALL = {
-    "interpolate": ("task.images=3", "task.columns=3", "task.frames=2"),
+    "interpolate": ("task.images=3", "task.columns=3", "task.frames=2", "~task.distance"),
     "mix": ("task.a=2", "task.b=3"),
     "refine": ("task.steps=2", "task.images=3"),
     "traverse": ("task.rows=2", "task.columns=3"),
     "truncate": ("task.images=2",),
+    "ganspace": ("task.components=2", "task.samples=50", "task.columns=3"),
+    "sefa": ("task.components=2", "task.columns=3"),
+    "restarts": ("task.restarts=2", "task.columns=3", "loss@task.losses=mse", "task.schedule.steps=2"),
+    "upsample": ("task.images=3", "task.factor=2", "loss@task.losses=mse", "task.schedule.steps=2"),
 }
+CODES = ("interpolate", "mix", "refine", "traverse", "truncate")
+"""Tasks that write codes of pictures, by the encoder; all tasks: tests/studies/test_editing_methods.py."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ def codes_in(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 @pytest.mark.parametrize("space", ["w_plus", "w"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", CODES)
 def test_a_folder_with_a_broken_picture(
     task: str, space: str, runs: dict[str, Path], pictures: Path, tmp_path: Path
 ) -> None:
@@ -86,14 +91,14 @@ def test_a_folder_with_a_broken_picture(
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
-@pytest.mark.parametrize("task", sorted(set(TASKS) - {"refine"}))
+@pytest.mark.parametrize("task", ["interpolate", "mix", "truncate", "restarts"])
 def test_samples_serve_a_model_without_an_encoder(task: str, runs: dict[str, Path], tmp_path: Path) -> None:
     done = run(task, runs["none"], tmp_path, "samples=5", "seed=3")
     assert done.code == 0, done
     assert (tmp_path / f"{task}.png").is_file()
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["mix", "refine", "sefa"])
 def test_no_encoder(task: str, runs: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
     assert "no encoder" in run(task, runs["none"], tmp_path / "out", f"input={pictures}").line
     assert not (tmp_path / "out").exists()
@@ -105,10 +110,28 @@ def test_the_test_split_is_the_default(runs: dict[str, Path], tmp_path: Path) ->
     assert len(json.loads(facts["names"])) == 2
 
 
+@pytest.mark.parametrize("task", ["ganspace", "sefa"])
+def test_samples_are_the_default_where_directions_are_sought(task: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    done = run(task, runs["none"], tmp_path)
+    assert done.code == 0, done
+    assert "sample 0" in (tmp_path / f"{task}.html").read_text()
+
+
+@pytest.mark.parametrize("task", ["upsample", "restarts"])
+def test_pictures_serve_a_model_without_an_encoder(
+    task: str, runs: dict[str, Path], pictures: Path, tmp_path: Path
+) -> None:
+    done = run(task, runs["none"], tmp_path, f"input={pictures}")
+    assert done.code == 0, done
+    tensors, facts = codes_in(tmp_path / f"{task}.safetensors")
+    assert facts["space"] == "w"
+    assert len(tensors["codes"]) == len(json.loads(facts["names"])) == (3 if task == "upsample" else 1)
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ("task=nope", "task=nope does not exist; choose one of: interpolate, mix, refine, traverse, truncate"),
+        ("task=nope", "task=nope does not exist; choose one of: attributes, direction, ganspace, interpolate, mix"),
         ("task=mix task.layers=7", "layers=7: give indices or ranges of 0 to 3"),
         ("task=mix task.a=0", "task.a=0"),
         ("task=mix samples=2 input=x", "not both"),
@@ -125,7 +148,25 @@ def test_the_test_split_is_the_default(runs: dict[str, Path], tmp_path: Path) ->
         ("task=traverse task.dimensions=3", "task.dimensions=3"),
         ("task=traverse task.reach=far", "task.reach=far"),
         ("task=traverse task.columns=4", "odd"),
-        ("task=traverse task.direction=missing.safetensors", "missing.safetensors"),
+        ("task=direction", "task.file is not set"),
+        ("task=direction task.file=missing.safetensors", "missing.safetensors"),
+        ("task=direction task.file=x task.strengths=[]", "task.strengths=[]"),
+        ("task=ganspace task.of=w", "task.of=w: choose one of prior, codes"),
+        ("task=ganspace task.components=99999", "components=99999"),
+        ("task=ganspace task.whole=true task.layers=1", "task.whole=false"),
+        ("task=sefa task.rows=all", "task.rows=all: choose one of shared, own"),
+        ("task=sefa task.rows=own samples=1", "have no rows"),
+        ("task=sefa task.layers=9", "layers=9: give indices or ranges of 0 to 3"),
+        ("task=attributes task.ridge=0", "task.ridge=0"),
+        ("task=attributes task.along=w", "task.along=w: choose one of means, normal"),
+        ("task=attributes samples=20", "samples of the prior have no labels"),
+        ("task=upsample task.factor=3 samples=1", "task.factor=3: give a divisor of 8"),
+        ("task=upsample task.space=matrix samples=1", "space=matrix"),
+        ("task=restarts task.restarts=1", "task.restarts=1"),
+        ("task=mix codes=missing.safetensors", "missing.safetensors: there is no such file"),
+        ("task=mix samples=2 codes=x", "not both"),
+        ("task=mix split=nope", "split=nope: choose one of train, val, test"),
+        ("task=interpolate task.pairs=some", "pairs=some: choose one of neighbours, all"),
         ("task=truncate task.psis=[]", "task.psis=[]"),
         ("task=truncate task.psis=[0,x]", "task.psis="),
         ("task=truncate task.psis=1", "task.psis=1"),
@@ -192,24 +233,80 @@ def test_films(runs: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
     assert torch.equal(tensors["path"][::2], tensors["codes"])
 
 
-def test_directions_from_a_file(runs: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
-    model = aestyle.load(runs["w_plus"])
-    layers, dim = model.spaces["w_plus"].shape  # type: ignore[union-attr, index]
-    file = tmp_path / "my directions (1).safetensors"
-    directions = {"one layer": torch.randn(dim), "whole": torch.randn(layers, dim)}
-    save_file(directions, file)
-    args = (f"input={pictures}", f"task.direction={file}", "task.layers=1-2")
-    assert run("traverse", runs["w_plus"], tmp_path, *args).code == 0
-    tensors, _ = codes_in(tmp_path / "traverse.safetensors")
-    walks, codes = tensors["walks"], tensors["codes"]
-    assert walks.shape == (1, 2, 3, layers, dim)
-    assert torch.equal(walks[:, :, 1], codes[:, None].expand(1, 2, -1, -1))
-    moved = walks[0, :, 2] - codes
-    assert not moved[:, [0, 3]].any()
-    expected = torch.stack([directions["one layer"].expand(layers, dim), directions["whole"]])[:, 1:3].flatten(1)
-    torch.testing.assert_close(torch.cosine_similarity(moved[:, 1:3].flatten(1), expected), torch.ones(2))
-    save_file({"foreign": torch.randn(dim + 1)}, file)
-    assert "foreign has the shape" in run("traverse", runs["w_plus"], tmp_path, *args).line
+def test_codes_from_a_file(runs: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
+    assert run("refine", runs["w"], tmp_path, f"input={pictures}", "task.space=w_plus").code == 0
+    file = tmp_path / "refine.safetensors"
+    codes = codes_in(file)[0]["codes"]
+    args = (
+        f"codes={file}",
+        "task.pairs=all",
+        "task.images=null",
+        "+task.distance._target_=tests.metrics.latents.SquaredL2",
+    )
+    done = run("interpolate", runs["w"], tmp_path / "out", *args)
+    assert done.code == 0, done
+    tensors, facts = codes_in(tmp_path / "out" / "interpolate.safetensors")
+    assert facts["space"] == "w_plus"
+    assert torch.equal(tensors["codes"], codes)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    torch.testing.assert_close(tensors["midpoints"], torch.stack([(codes[a] + codes[b]) / 2 for a, b in pairs]))
+    assert tensors["lengths"].shape == (3,)
+    assert f"mean length of 3 ways, in 5 segments: {tensors['lengths'].mean():.4f}" in done.out
+    beside = (tmp_path / "out" / "interpolate.html").read_text().count("<img")
+    assert run("interpolate", runs["w"], tmp_path / "out", *args, f"input={pictures}").code == 0
+    assert (tmp_path / "out" / "interpolate.html").read_text().count("<img") == beside + 2 * 3
+    (pictures / "c.png").unlink()
+    assert "has no picture c" in run("truncate", runs["w"], tmp_path, f"codes={file}", f"input={pictures}").line
+    assert "another checkpoint" in run("truncate", runs["none"], tmp_path, f"codes={file}").out
+
+
+def test_stored_directions(runs: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
+    assert answer("edit", "task=ganspace", f"ckpt={runs['w']}", f"output={tmp_path}", *SMALL["ganspace"]).code == 0
+    file = (tmp_path / "ganspace.safetensors").rename(tmp_path / "my directions (1).safetensors")
+    found = read_directions(file)
+    assert found.space == "w"
+    args = ("task=direction", f"output={tmp_path}", f"task.file={file}", "task.strengths=[-1,0,2]", "task.names=[1]")
+    done = answer("edit", f"ckpt={runs['w_plus']}", *args, f"input={pictures}", "task.layers=1-2")
+    assert done.code == 0, done
+    tensors, facts = codes_in(tmp_path / "direction.safetensors")
+    assert facts["space"] == "w_plus"
+    edited, codes = tensors["edited"], tensors["codes"]
+    assert edited.shape == (4, 1, 3, *codes.shape[1:])
+    for i, strength in enumerate((-1, 0, 2)):
+        expected = codes.clone()
+        expected[:, 1:3] += strength * found.std[1] * found.directions[1]
+        torch.testing.assert_close(edited[:, 0, i], expected)
+
+
+def test_attributes_of_subfolders(runs: dict[str, Path], tmp_path: Path) -> None:
+    """Dark pictures are told from bright ones, and the direction leads from ones to the others."""
+    random_numbers = np.random.default_rng(random.randrange(999))
+    for name, low in (("bright", 128), ("dark", 0)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = random_numbers.integers(low, low + 128, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "in" / name / f"{i}.png")
+    args = ("task=attributes", f"ckpt={runs['w_plus']}", f"output={tmp_path}", "task.least=8", "task.folds=4")
+    done = answer("edit", *args, f"input={tmp_path / 'in'}")
+    assert done.code == 0, done
+    found = read_directions(tmp_path / "attributes.safetensors")
+    assert list(found.names) == ["bright", "dark"]
+    assert min(json.loads(found.facts["balanced_accuracy"]).values()) > 0.9
+    torch.testing.assert_close(found.directions[0], -found.directions[1])
+    assert "dark" in done.out
+    assert "task.least=9" in answer("edit", *args[:-2], "task.least=9", f"input={tmp_path / 'in'}").line
+
+
+def test_labels_of_a_data_set(runs: dict[str, Path], tmp_path: Path) -> None:
+    """Those of the people of its pictures, also when codes come from a file."""
+    args = ("task=attributes", f"ckpt={runs['w']}", f"output={tmp_path}", "task.least=4", "task.folds=2")
+    done = answer("edit", *args)
+    assert done.code == 0, done
+    assert "class 37" in done.out
+    small = ("task.images=40", "task.psis=[0,1]")
+    assert answer("edit", "task=truncate", f"ckpt={runs['w']}", f"output={tmp_path}", *small).code == 0
+    again = answer("edit", *args, f"codes={tmp_path / 'truncate.safetensors'}")
+    assert again.out.splitlines()[0] == done.out.splitlines()[0]
 
 
 # -- reading and drawing ---------------------------------------------------------------------------------------------

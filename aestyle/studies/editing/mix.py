@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aestyle.latents.mixing import Layers, choose_layers, mix_all_pairs, to_layers
-from aestyle.studies.editing.material import Material
+from aestyle.studies.editing.material import Material, Task, publish
 from aestyle.studies.options import require_whole
 from aestyle.studies.sheets import Cell, Sheet
 
 
 @dataclass(frozen=True)
-class Mix:
+class Mix(Task):
     """Layer mixing, laid out as Figure 6 of AE-StyleGAN: B above, A on the left, G(A with B's layers) between.
 
     Args:
@@ -37,7 +37,7 @@ class Mix:
 
     def __call__(self, material: Material, output: Path) -> list[str]:
         """Writes ``mix.png`` and ``mix.safetensors``."""
-        codes, space = to_layers(material.model, material.codes)
+        codes, space = to_layers(material.model, material.codes, material.space)
         layers = choose_layers(self.layers, codes.shape[1])
         enough = len(codes) >= self.a + self.b
         rows, columns = (slice(self.a), slice(self.a, self.a + self.b)) if enough else (slice(self.a), slice(self.b))
@@ -58,7 +58,7 @@ class Mix:
             row_groups=[len(shown)],
             column_groups=[len(shown)],
         )
-        path = sheet.save(output / "mix.png")
+        path = publish(sheet, output, "mix")
         saved = material.save_codes(output / "mix.safetensors", space, mixed=mixed, codes=codes)
         return [f"{mixed.shape[0]} x {mixed.shape[1]} mixtures are in {path}, their codes in {saved}"]
 

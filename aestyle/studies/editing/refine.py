@@ -11,13 +11,13 @@ from torch import Tensor
 from aestyle.errors import UserError
 from aestyle.latents.optimize import InDomainLoss, Optimized, Perceptual, refine
 from aestyle.studies.batching import in_batches
-from aestyle.studies.editing.material import Material, require_images
+from aestyle.studies.editing.material import Material, Task, publish, require_images
 from aestyle.studies.options import is_number, require_whole
 from aestyle.studies.sheets import Cell, Sheet
 
 
 @dataclass(frozen=True)
-class Refine:
+class Refine(Task):
     """Optimises E(x) so that G(E(x)) comes closer to x (in-domain inversion).
 
     Args:
@@ -48,6 +48,8 @@ class Refine:
         model, targets = material.model, material.images
         if targets is None:
             raise UserError("task=refine brings a code closer to a picture: give input=<folder>, not samples")
+        if material.given is not None:
+            raise UserError("task=refine starts at E(x): leave codes=<file> out, or go on with aestyle.invert")
         space = self.space or model.code_space
         start = model.convert_code(material.codes, model.code_space, space)
 
@@ -74,7 +76,7 @@ class Refine:
             columns=list(kinds) * per_row,
             column_groups=range(0, len(kinds) * per_row, len(kinds)),
         )
-        path = sheet.save(output / "refine.png")
+        path = publish(sheet, output, "refine")
         saved = material.save_codes(output / "refine.safetensors", space, codes=codes, start=start, **curves)
         before, after = (_means(distances[kind]) for kind in ("G(E(x))", "refined"))
         changes = ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in before)
