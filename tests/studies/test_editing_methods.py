@@ -77,12 +77,12 @@ def refusals(model: Any) -> set[str]:
     return {name for name, refused in found.items() if refused}
 
 
-@pytest.mark.parametrize("method", REPRESENTATIVE)
+@pytest.mark.parametrize("method", [*REPRESENTATIVE, "joint_ae method/generator=overparam method/encoder=matrix"])
 def test_every_task_runs_or_refuses_in_one_line(
     method: str, tasks: dict[str, Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    model: PhasedModule = build(f"method={method}").float()
+    model: PhasedModule = build(*f"method={method}".split()).float()
     assert isinstance(model, LatentModel)
     style_directions(model).save(Path("directions.safetensors"))
     refused = {}
