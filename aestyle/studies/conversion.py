@@ -20,7 +20,9 @@ from aestyle.engine.module import PhasedModule
 from aestyle.errors import UserError
 from aestyle.nets.foreign import (
     State,
+    discriminator_from_nvidia,
     discriminator_from_rosinality,
+    generator_from_nvidia,
     generator_from_rosinality,
     generator_shape,
     style_dim_codes,
@@ -32,6 +34,8 @@ BATCH_SIZE = 16
 """Default batch size of both reference codes, for files that do not tell theirs."""
 
 READ = frozenset({"g", "g_ema", "d", "e", "e_ema"})
+NVIDIA = {"G": "g", "G_ema": "g_ema", "D": "d"}
+"""Their names for what the other codes call so."""
 
 
 def convert(source: Path, output: Path, dataset_path: str | None = None) -> list[str]:
@@ -43,7 +47,8 @@ def convert(source: Path, output: Path, dataset_path: str | None = None) -> list
     ``g_ema`` and ``e_ema`` (or from ``g`` and ``e``), the trained ones from ``g`` and ``e`` (or from the averaged).
 
     Args:
-        source: checkpoint of rosinality/stylegan2-pytorch or of AE-StyleGAN's own code.
+        source: checkpoint of rosinality/stylegan2-pytorch or of AE-StyleGAN's own code, or state dicts of NVIDIA's
+            stylegan2-ada-pytorch or stylegan3 (StyleGAN2 without classes) under G, G_ema, D.
         output: the run folder; it must not exist, or be empty.
         dataset_path: folder of pictures that the run is about; None leaves it open.
 
@@ -84,7 +89,10 @@ def read_foreign(path: Path) -> dict[str, Any]:
         UserError: it is missing, damaged or of another kind.
     """
     if path.suffix == ".pkl":
-        raise UserError(f"{path}: NVIDIA's pickles cannot be read yet; give a .pt file of rosinality/stylegan2-pytorch")
+        raise UserError(
+            f"{path}: NVIDIA's pickles are programs and are not run; load it as data with NVIDIA's own code, "
+            "torch.save({name: data[name].state_dict() for name in ('G', 'G_ema', 'D')}, 'model.pt'), and give model.pt"
+        )
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings(action="ignore"):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -97,11 +105,13 @@ def read_foreign(path: Path) -> dict[str, Any]:
         ) from error
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
         raise UserError(f"{path}: truncated or damaged, or no torch checkpoint; get the file again") from error
+    if isinstance(checkpoint, dict):
+        checkpoint = {NVIDIA.get(name, name): value for name, value in checkpoint.items()}
     names = [name for name in ("g", "g_ema") if name in checkpoint] if isinstance(checkpoint, dict) else []
     if not names or not all(_is_state(checkpoint[name]) for name in READ & checkpoint.keys()):
         raise UserError(
             f"{path}: holds no state dicts under g, g_ema, d, e; give a checkpoint of rosinality/stylegan2-pytorch or "
-            "AE-StyleGAN (those of aestyle need no conversion)"
+            "AE-StyleGAN, or NVIDIA's state dicts under G, G_ema, D (those of aestyle need no conversion)"
         )
     return checkpoint
 
@@ -122,13 +132,21 @@ def translate(checkpoint: Mapping[str, Any]) -> dict[str, State]:
     states: dict[str, State] = {}
     for prefix, names in {"": ("g", "g_ema"), "ema.": ("g_ema", "g")}.items():
         state = next(checkpoint[name] for name in names if name in checkpoint)
-        states[f"{prefix}mapping"], states[f"{prefix}synthesis"] = generator_from_rosinality(state)
+        states[f"{prefix}mapping"], states[f"{prefix}synthesis"] = _generator(state)
     for prefix, names in {"": ("e", "e_ema"), "ema.": ("e_ema", "e")}.items():
         for state in [checkpoint[name] for name in names if name in checkpoint][:1]:
             states[f"{prefix}encoder"] = discriminator_from_rosinality(state)
     if "d" in checkpoint:
-        states["discriminator"] = discriminator_from_rosinality(checkpoint["d"])
+        of_nvidia = any(key.startswith("b4.") for key in checkpoint["d"])
+        states["discriminator"] = (discriminator_from_nvidia if of_nvidia else discriminator_from_rosinality)(
+            checkpoint["d"]
+        )
     return states
+
+
+def _generator(state: State) -> tuple[State, State]:
+    of_nvidia = any(key.startswith("synthesis.b4.") for key in state)
+    return (generator_from_nvidia if of_nvidia else generator_from_rosinality)(state)
 
 
 def matching_config(states: Mapping[str, State], output: Path, dataset_path: str | None = None) -> DictConfig:
@@ -196,8 +214,8 @@ def _unknown_layout(source: Path) -> Iterator[None]:
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         reason = error.args[0] if isinstance(error, KeyError) and isinstance(error.args[0], str) else "odd sizes"
         raise UserError(
-            f"{source}: not a StyleGAN2 as rosinality/stylegan2-pytorch or AE-StyleGAN build it ({reason}); other "
-            "layouts cannot be converted"
+            f"{source}: not a StyleGAN2 as rosinality/stylegan2-pytorch, AE-StyleGAN or NVIDIA build it ({reason}); "
+            "other layouts cannot be converted"
         ) from error
 
 

@@ -69,6 +69,14 @@ def test_the_averaged_generator_is_the_one_that_decodes(tmp_path: Path) -> None:
         parity.assert_values(synthesis(ws, [n[:1] for n in inputs["noise"]]), outputs[image][:1])
 
 
+def test_state_dicts_of_nvidia(tmp_path: Path) -> None:
+    numbers = parity.load("stylegan2_ada_32")
+    inputs, outputs, networks = numbers["inputs"], numbers["outputs"], numbers["checkpoint"]
+    model = converted(tmp_path, G=disturbed(networks["G"]), G_ema=networks["G"], D=networks["D"])
+    parity.assert_values(model.decode(inputs["z"], "z"), outputs["image_const_fused"])
+    parity.assert_values(model.discriminator(inputs["real"][:4]), outputs["logits_b4"])
+
+
 @pytest.mark.parametrize("names", [("e", "g"), ("e_ema", "g_ema")])
 @pytest.mark.parametrize("head", ["e_w", "e_wplus"])
 def test_joint_ae(tmp_path: Path, head: str, names: tuple[str, str]) -> None:
