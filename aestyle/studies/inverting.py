@@ -148,23 +148,18 @@ class Inversion:
         steps = self.schedule.steps * self.restarts
         found = in_batches(memory.of(run), images, self.batch_size, steps, "inverting")
         memory.forget_others()
-        told: dict[str, Any] = {
-            "method": targets.model.name,
-            "model": str(targets.info.checkpoint),
-            "checkpoint": checkpoint,
-        }
+        origin = (targets.model.name, str(targets.info.checkpoint), checkpoint)
         facts = {"inversion": json.dumps(self.told)}
-        Codes(found.codes, space, targets.names, **told, facts=facts).save(output / CODES)
+        Codes(found.codes, space, targets.names, *origin, facts=facts).save(output / CODES)
         rec = decode_all(model, found.codes, space, self.batch_size)
-        curves, columns, captions = dict(found.curves), {"target": images, "reconstruction": rec}, {}
+        curves, columns = dict(found.curves), {"target": images, "reconstruction": rec}
         total = curves["total"]
-        captions["reconstruction"] = [
-            f"{end:.4g}\nfrom {first:.4g}" for first, end in zip(total[0], total[-1], strict=True)
-        ]
+        ends = zip(total[0], total[-1], strict=True)
+        captions = {"reconstruction": [f"{end:.4g}\nfrom {first:.4g}" for first, end in ends]}
         lines = [
             *targets.notes,
             f"{len(images)} pictures inverted into {space}: median distance {total[0].median():.4g} -> "
-            f"{total[-1].median():.4g} ({' + '.join(set(curves) - {'total'})})",
+            f"{total[-1].median():.4g} ({' + '.join(name for name in curves if name != 'total')})",
         ]
         if self.tune is not None:
             tuned, curves["tuning"] = self._tune(targets, found.codes, space)
