@@ -158,8 +158,8 @@ class Inversion:
         captions = {"reconstruction": [f"{end:.4g}\nfrom {first:.4g}" for first, end in ends]}
         lines = [
             *targets.notes,
-            f"{len(images)} pictures inverted into {space}: median distance {total[0].median():.4g} -> "
-            f"{total[-1].median():.4g} ({' + '.join(name for name in curves if name != 'total')})",
+            f"{len(images)} pictures inverted into {space}: median distance {_median(total[0]):.4g} -> "
+            f"{_median(total[-1]):.4g} ({' + '.join(name for name in curves if name != 'total')})",
         ]
         if self.tune is not None:
             tuned, curves["tuning"] = self._tune(targets, found.codes, space)
@@ -168,7 +168,7 @@ class Inversion:
             distances = self._distances(images, columns["tuned"])
             captions["tuned"] = [f"{distance:.4g}" for distance in distances]
             save_tuned(tuned, targets.info, output / TUNED)
-            lines.append(f"tuned on them: median distance {distances.median():.4g}; the model is {output / TUNED}")
+            lines.append(f"tuned on them: median distance {_median(distances):.4g}; the model is {output / TUNED}")
         return [*lines, *write_all(targets.names, columns, captions, curves, self.schedule, lines, output)]
 
     def _tune(self, targets: Targets, codes: Tensor, space: str) -> tuple[PhasedModule, Tensor]:
@@ -183,6 +183,11 @@ class Inversion:
         """The loss of each picture: (N,), on the CPU."""
         batches = zip(images.split(self.batch_size), rec.split(self.batch_size), strict=True)
         return torch.cat([total_distance(x, y, self.distances).cpu() for x, y in batches])
+
+
+def _median(values: Tensor) -> float:
+    """The mean of the two middle ones of an even number; torch's own takes the lower one."""
+    return float(values.double().quantile(0.5))
 
 
 def save_tuned(tuned: PhasedModule, info: RunInfo, path: Path) -> None:
