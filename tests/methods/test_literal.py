@@ -61,19 +61,19 @@ def features(x: Tensor) -> Tensor:
     return conv2d(conv2d(x, first).tanh(), second)
 
 
-def move_off_the_start(method: PhasedModule) -> None:
+def move_off_the_start(method: PhasedModule, scale: float = 0.3) -> None:
     """Nothing is left at zero or one, and averaged weights differ from the others."""
     random = torch.Generator().manual_seed(1)
     for network in method.networks.values():
         for p in network.parameters():
-            p.data += 0.3 * torch.randn(p.shape, generator=random, dtype=p.dtype)
+            p.data += scale * torch.randn(p.shape, generator=random, dtype=p.dtype)
 
 
-def assert_equal(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor], what: str) -> None:
+def assert_equal(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor], what: str, noise: float = 1e-15) -> None:
     assert mine.keys() == theirs.keys(), what
     for name in mine:
         error, scale = float((mine[name] - theirs[name]).abs().max()), float(theirs[name].abs().max())
-        assert error <= 1e-9 * scale + 1e-15, f"{what} of {name}: {error} beside {scale}"
+        assert error <= 1e-9 * scale + noise, f"{what} of {name}: {error} beside {scale}"
 
 
 def parameters(networks: Mapping[str, torch.nn.Module]) -> dict[str, Tensor]:
