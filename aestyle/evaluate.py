@@ -26,6 +26,7 @@ def main(cfg: DictConfig) -> None:
         recipes = [recipe.on(cfg.split) for recipe in recipes]
     if cfg.cache != "auto":
         subject["cache"] = cfg.cache and Path(cfg.cache).expanduser()
+    skipped: dict[str, str] = {}
     with joined() as share:
         console = Console(quiet=share.rank > 0)
         records = evaluate(
@@ -35,8 +36,13 @@ def main(cfg: DictConfig) -> None:
             batch_size=cfg.batch_size,
             console=console,
             share=share,
+            not_measured=skipped,
         )
+    if not records:
+        raise UserError(next(iter(skipped.values())))
     if share.rank == 0:
+        for reason in skipped.values():
+            print(f"not measured: {reason}")
         path = append_records(records, folder)
         console.print(table(records, title=title))
         print(f"{subject['checkpoint']}: added to {path}")

@@ -246,6 +246,17 @@ def test_evaluate_refuses_a_split_that_is_not_there(run: Path) -> None:
     assert not (run / "metrics.jsonl").exists()
 
 
+@pytest.mark.slow
+def test_evaluate_leaves_out_what_the_model_does_not_offer(finished: dict[str, Path], tmp_path: Path) -> None:
+    """Of a set, the rest is measured; a metric alone is refused."""
+    run, path_length = shutil.copytree(finished["aae"], tmp_path / "run"), "ppl_w_end_efflite0_500"
+    said = answer("evaluate", f"ckpt={run}", f"metrics=[{path_length},rec_mse]")
+    assert f"not measured: {path_length} walks through space w" in said.out
+    assert [record["metric"] for record in lines(run / "metrics.jsonl")] == ["rec_mse"]
+    assert f"{path_length} walks through space w" in answer("evaluate", f"ckpt={run}", f"metrics=[{path_length}]").line
+    assert len(lines(run / "metrics.jsonl")) == 1
+
+
 # -- in Python -------------------------------------------------------------------------------------------------------
 
 
