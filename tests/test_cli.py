@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("methd=joint_ae", r"unknown option methd; nearest: method"),
         ("method=join_ae", r"method=join_ae does not exist; choose one of: .*joint_ae.*stylegan2"),
         ("dataset=orl", r"dataset=orl does not exist; choose one of: .*folder, .*orl_faces"),
-        ("method/encoder=wplus", r"method/encoder=wplus does not exist; choose one of: w, w_plus"),
+        ("method/encoder=wplus", r"method/encoder=wplus does not exist; choose one of: matrix, w, w_plus"),
         ("experiment=nope", r"experiment=nope does not exist"),
         ("method=[a", r"method=\[a cannot be read: give options as name=value"),
         ("a b", r"a b cannot be read"),

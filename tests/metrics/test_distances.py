@@ -149,7 +149,7 @@ def test_offline_logits_are_those_of_the_packages_head() -> None:
 class Fakes:
     """Pictures in place of a model's samples."""
 
-    pictures: object
+    name: str
     stored: Tensor
 
     def __len__(self) -> int:
@@ -160,11 +160,7 @@ class Fakes:
 
 
 def test_pictures_in_place_of_samples(data) -> None:
-    class Named:
-        class source:  # noqa: N801
-            name = "some/folder"
-
-    fakes = Fakes(Named(), data.images("train").pictures.flip(0))
+    fakes = Fakes("some/folder", data.images("train").pictures.flip(0))
     subject = Subject(None, data, fakes=fakes)
     result = SampleFrechetDistance(name="fd", num_images=None, extractor=FEATURES)(subject)
     assert result.num_images == 40
