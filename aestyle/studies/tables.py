@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from rich.table import Table as RichTable
-from scipy.stats import ttest_ind
+from scipy.optimize import brentq
+from scipy.stats import chi2, norm, t, ttest_ind_from_stats
 
 MISSING = "missing"
 
@@ -166,4 +167,45 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float:
     """
     if min(len(a), len(b)) < 2:
         return math.nan
-    return float(ttest_ind(a, b, equal_var=False).pvalue)
+    sides = ((float(np.mean(x)), float(np.std(x, ddof=1)), len(x)) for x in (a, b))
+    return float(ttest_ind_from_stats(*next(sides), *next(sides), equal_var=False).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values of several tests, corrected by Holm's method: how likely any so small one is, were there no effects.
+
+    Args:
+        p_values: NaN ones are left alone and do not count.
+    """
+    known = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
+    corrected, largest = list(p_values), 0.0
+    for rank, (p, i) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - rank)))
+        corrected[i] = largest
+    return corrected
+
+
+def detectable(a: Sequence[float], b: Sequence[float], power: float = 0.8, significance: float = 0.05) -> float:
+    """The difference of means that Welch's t-test would find with this probability, given the scatter of the values.
+
+    Args:
+        a: values over seeds.
+        b: likewise.
+        power: probability of finding it.
+        significance: a p below this is a find.
+
+    Returns:
+        NaN where one side has fewer than two values or none scatters.
+    """
+    if min(len(a), len(b)) < 2 or np.ptp(a) == np.ptp(b) == 0:
+        return math.nan
+    parts = [float(np.var(x, ddof=1)) / len(x) for x in (a, b)]
+    error = math.sqrt(sum(parts))
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True))
+    critical = float(t.isf(significance / 2, freedom))
+    scatter = critical * np.sqrt(chi2.ppf((np.arange(2000) + 0.5) / 2000, freedom) / freedom)  # as often under as over
+
+    def excess(effect: float) -> float:
+        return float((norm.cdf(effect - scatter) + norm.cdf(-effect - scatter)).mean()) - power
+
+    return error * float(brentq(excess, 0, 100 * critical))

@@ -5,15 +5,13 @@
 are named and left out. Plots of numbers need the result files alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -23,6 +21,7 @@ from aestyle.latents.batches import decode_all, encode_all
 from aestyle.latents.mixing import choose_layers, mix_all_pairs, to_layers
 from aestyle.metrics.recipe import spaced
 from aestyle.protocol import LatentModel
+from aestyle.studies.figures import MissingRunError, Picture, aligned, draw_all, plot, run_dirs, run_folders
 from aestyle.studies.loading import load_data, load_run
 from aestyle.studies.report import read_lines
 from aestyle.studies.results import Results
@@ -35,26 +34,6 @@ PICTURES = 8
 
 MIXED_A, MIXED_B = 6, 5
 """Sources of Figure 6: 11 real pictures in all, as in the paper."""
-
-
-class MissingRunError(Exception):
-    """A figure cannot be drawn for want of runs; the message names them."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One PNG.
-
-    Args:
-        name: file name without ``.png``.
-        caption: what it shows.
-        draw: makes it.
-
-    """
-
-    name: str
-    caption: str
-    draw: Callable[[], Figure]
 
 
 def all_pictures(results: Results, paper: Paper, scale: str) -> list[Picture]:
@@ -109,35 +88,13 @@ def _per_dataset(results: Results, paper: Paper, data: str) -> Iterator[Picture]
     )
 
 
-def draw_all(pictures: Iterable[Picture], folder: Path) -> tuple[list[Picture], list[str]]:
-    """Draws what can be drawn.
-
-    Args:
-        pictures: what to draw.
-        folder: where the PNG files go.
-
-    Returns:
-        The pictures that were drawn, and a line for each of the others.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn, left_out = [], []
-    for picture in pictures:
-        try:
-            picture.draw().savefig(folder / f"{picture.name}.png")
-        except MissingRunError as missing:
-            left_out.append(f"{picture.name}.png is left out: {missing}")
-        else:
-            drawn.append(picture)
-    return drawn, left_out
-
-
 # -- pictures of models ----------------------------------------------------------------------------------------------
 
 
 def draw_samples(results: Results, paper: Paper, runs: Sequence[str], rows: int = 2) -> Figure:
     """Samples of each run: ``rows`` rows of eight, of the prior's seed 0."""
     shown: list[Tensor] = []
-    for folder in _folders(results, runs):
+    for folder in run_folders(results, runs):
         model = _model(folder)
         images = decode_all(model, model.prior(rows * PICTURES, 0), "z")
         shown += _colour(images).split(PICTURES)
@@ -148,7 +105,7 @@ def draw_samples(results: Results, paper: Paper, runs: Sequence[str], rows: int 
 @torch.no_grad()
 def draw_reconstructions(results: Results, runs: dict[str, str]) -> Figure:
     """Held-out pictures and, below, the reconstructions of each run (by the name that is written beside it)."""
-    folders = _folders(results, list(runs.values()))
+    folders = run_folders(results, list(runs.values()))
     x = held_out(folders[0], PICTURES)
     models = [_model(folder) for folder in folders]
     return sheet([_colour(x), *(_colour(model.decode(model.encode(x))) for model in models)], ["real", *runs])
@@ -157,7 +114,7 @@ def draw_reconstructions(results: Results, runs: dict[str, str]) -> Figure:
 def draw_progress(results: Results, runs: dict[str, str], pictures: int = 4, moments: int = 6) -> Figure:
     """Fixed real pictures, one a row, and their reconstructions along the training, for each run in turn."""
     rows, names, columns = [], [], ["real"]
-    for name, folder in zip(runs, _folders(results, list(runs.values())), strict=True):
+    for name, folder in zip(runs, run_folders(results, list(runs.values())), strict=True):
         grids = list(grids_of(folder).items())
         if not grids:
             raise MissingRunError(f"{folder} holds no samples/reconstructions-*.png")
@@ -172,7 +129,7 @@ def draw_progress(results: Results, runs: dict[str, str], pictures: int = 4, mom
 
 def draw_mixing(results: Results, run: str, rows: int = MIXED_A, columns: int = MIXED_B) -> Figure:
     """The grid of Figure 6 from held-out pictures: below and right of the reconstructions A's codes with B's layers."""
-    folder = _folders(results, [run])[0]
+    folder = run_folders(results, [run])[0]
     model = _model(folder)
     x = _colour(held_out(folder, rows + columns))
     codes, space = to_layers(model, encode_all(model, x[:, : model.channels]))
@@ -197,19 +154,6 @@ def _model(run_dir: Path) -> LatentModel:
     return cast(LatentModel, load_run(run_dir)[0])
 
 
-def _run_dirs(results: Results, run: str) -> list[Path]:
-    """The folders of a run's seeds; they need not be on this machine."""
-    return [results.run_dir(name, seed) for name, seed in sorted(results.found) if name == run]
-
-
-def _folders(results: Results, runs: Sequence[str]) -> list[Path]:
-    """For each run the folder of its first seed that is on this machine."""
-    found = {run: next((f for f in _run_dirs(results, run) if f.exists()), None) for run in runs}
-    if absent := [run for run, folder in found.items() if folder is None]:
-        raise MissingRunError(f"no run folder of {', '.join(absent)}")
-    return [folder for folder in found.values() if folder]
-
-
 def _colour(images: Tensor) -> Tensor:
     """Grey pictures (N, 1, H, W) as RGB, colour ones as they are."""
     return images.expand(-1, 3, -1, -1)
@@ -226,12 +170,12 @@ def _one_size(rows: Sequence[Tensor]) -> list[Tensor]:
 
 def draw_lag(results: Results, runs: Sequence[str], name: str = "loss/pixel") -> Figure:
     """A training statistic along the training: mean over seeds, and one standard deviation as a band."""
-    found = {run: [read_lines(f / STATS) for f in _run_dirs(results, run) if (f / STATS).exists()] for run in runs}
+    found = {run: [read_lines(f / STATS) for f in run_dirs(results, run) if (f / STATS).exists()] for run in runs}
     if absent := [run for run, seeds in found.items() if not seeds]:
         raise MissingRunError(f"no {STATS} of {', '.join(absent)}")
-    figure, axes = _plot(name.partition("/")[2])
+    figure, axes = plot(name.partition("/")[2])
     for run, seeds in found.items():
-        kimg, values = _aligned(seeds, name)
+        kimg, values = aligned([{line["kimg"]: line[name] for line in lines if name in line} for lines in seeds])
         mean, std = values.mean(axis=0), values.std(axis=0)
         (line,) = axes.plot(kimg, mean, label=run, linewidth=1.2)
         axes.fill_between(kimg, mean - std, mean + std, color=line.get_color(), alpha=0.2, linewidth=0)
@@ -240,20 +184,13 @@ def draw_lag(results: Results, runs: Sequence[str], name: str = "loss/pixel") ->
     return figure
 
 
-def _aligned(seeds: Sequence[Sequence[dict[str, float]]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The moments that all seeds have (n,), and their values there (seeds, n)."""
-    curves = [{line["kimg"]: line[name] for line in lines if name in line} for lines in seeds]
-    kimg = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return np.array(kimg), np.array([[curve[k] for k in kimg] for curve in curves])
-
-
 def draw_ablation(results: Results, paper: Paper, scale: str, column: str = "mse") -> Figure:
     """Table 4's reconstruction errors as bars."""
     runs = list(paper.content["table4"])
     found = {run: results.mean_std(run, paper.metric(column, scale)) for run in runs}
     if absent := [run for run, (mean, _) in found.items() if np.isnan(mean)]:
         raise MissingRunError(f"no results of {', '.join(absent)}")
-    figure, axes = _plot(paper.heading(column, scale))
+    figure, axes = plot(paper.heading(column, scale))
     for i, (run, (mean, std)) in enumerate(found.items()):
         axes.bar(i, mean, yerr=None if np.isnan(std) else std, color="C1" if "joint" in run else "C0", capsize=3)
     axes.set_xticks(range(len(runs)), [run.replace("_", "\n") for run in runs], fontsize=8)
@@ -262,7 +199,7 @@ def draw_ablation(results: Results, paper: Paper, scale: str, column: str = "mse
 
 def draw_paths(results: Results, paper: Paper, scale: str) -> Figure:
     """Reconstruction error against path length: every run with an encoder, a mark for each data set."""
-    figure, axes = _plot(paper.heading("ppl_full", scale))
+    figure, axes = plot(paper.heading("ppl_full", scale))
     absent, marks = [], "os^D"
     for data, mark in zip(paper.datasets(scale), marks, strict=False):
         for colour, model in enumerate(("alae", "joint_w", "joint_w_plus")):
@@ -275,15 +212,6 @@ def draw_paths(results: Results, paper: Paper, scale: str) -> Figure:
     axes.set(xlabel=paper.heading("mse", scale))
     axes.legend(frameon=False, fontsize=8)
     return figure
-
-
-def _plot(ylabel: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 4.2), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.set(ylabel=ylabel)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 # -- the command -----------------------------------------------------------------------------------------------------

@@ -1,53 +1,14 @@
 """The command line that tables, claims, figures and the record share."""
 
-import argparse
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from aestyle.errors import UserError
-from aestyle.resolvers import cuda_available
-from aestyle.studies.results import Results
+from aestyle.studies import showing
+from aestyle.studies.showing import Options
 
 FOLDER = Path("experiments") / "ae_stylegan"
-"""From the top of the checkout, where every command is called."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is to be shown.
-
-    Args:
-        scale: ``cpu`` or ``paper``.
-        runs: where the run folders are; None: where the study puts them, below the current folder.
-        folder: the study.
-    """
-
-    scale: str
-    runs: Path | None = None
-    folder: Path = FOLDER
-
-    @property
-    def output(self) -> Path:
-        """Where files are written."""
-        return self.folder / "out" / self.scale
-
-    def results(self) -> Results:
-        """The recorded runs of this scale."""
-        return Results.load(self.folder, self.scale, self.runs)
 
 
 def command(main: Callable[[Options], None], description: str | None) -> None:
-    """Reads the command line and runs ``main``; what the user can mend is told in one line."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=("auto", "cpu", "paper"), default="auto", help="auto: paper with CUDA")
-    parser.add_argument("--runs", type=Path, help="folder of the run folders, if it is not the study's own")
-    parser.add_argument("--study", type=Path, default=FOLDER, help="folder of study.yaml and results/")
-    given = parser.parse_args()
-    scale = ("paper" if cuda_available() else "cpu") if given.scale == "auto" else given.scale
-    try:
-        main(Options(scale, given.runs, given.study))
-    except UserError as error:
-        print(f"aestyle: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Runs ``main`` on this study; see :func:`aestyle.studies.showing.command`."""
+    showing.command(main, description, FOLDER)

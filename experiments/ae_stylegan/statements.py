@@ -5,77 +5,13 @@
 * Quantities "per base" are divided, seed by seed, by those of the base run of the same seed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
-from typing import Literal
 
+from aestyle.studies.claims import Below, Claim, Quantity
 from experiments.ae_stylegan.paper import Paper
 
 TWICE, A_QUARTER_LOWER, ALIKE = 1 / 2, 3 / 4, 5 / 4
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One column of the tables for one run.
-
-    Args:
-        run: its name in the study.
-        column: its name in ``paper.yaml``.
-        base: run whose value of the same seed it is divided by.
-    """
-
-    run: str
-    column: str
-    base: str | None = None
-
-    @property
-    def runs(self) -> tuple[str, ...]:
-        """The runs it needs."""
-        return (self.run,) if self.base is None else (self.run, self.base)
-
-    def values(self, by_seed: Callable[[str, str], dict[int, float]]) -> list[float]:
-        """Its values over seeds, where ``by_seed(run, column)`` gives those of one run."""
-        values = by_seed(self.run, self.column)
-        if self.base is None:
-            return list(values.values())
-        base = by_seed(self.base, self.column)
-        return [values[seed] / base[seed] for seed in values if seed in base]
-
-    def __str__(self) -> str:
-        return self.run if self.base is None else f"{self.run} per {self.base}"
-
-
-@dataclass(frozen=True)
-class Below:
-    """``a`` lies below ``bound`` times ``b``; both are of the same column."""
-
-    a: Quantity
-    b: Quantity
-    bound: float = 1.0
-
-    def __str__(self) -> str:
-        factor = "" if self.bound == 1 else f"{self.bound:g} × "
-        return f"{self.a} < {factor}{self.b}"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence and the comparisons that decide it.
-
-    Args:
-        source: where it comes from.
-        statement: the sentence.
-        comparisons: what has to be so.
-        needs: all of the comparisons, or any.
-        caution: what the verdict does not say.
-    """
-
-    source: str
-    statement: str
-    comparisons: tuple[Below, ...]
-    needs: Literal["all", "any"] = "all"
-    caution: str = ""
 
 
 def all_claims(paper: Paper, scale: str) -> list[Claim]:

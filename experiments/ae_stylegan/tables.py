@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
-from pathlib import Path
 
 from rich.console import Console
 
+from aestyle.studies.recording import Noted, everything, write_tables
 from aestyle.studies.results import Results
-from aestyle.studies.tables import MISSING, Cell, Table
+from aestyle.studies.tables import Cell, Table
 from experiments.ae_stylegan.options import Options, command
 from experiments.ae_stylegan.paper import Paper
 
@@ -30,19 +30,6 @@ SMALL = (
     "Ours are other and smaller pictures, narrower networks and a far shorter training, judged by an offline feature "
     "network: no number is comparable with the paper's, only their order is."
 )
-
-
-@dataclass(frozen=True)
-class Noted:
-    """A table, the name of its files, and what has to be known to read it."""
-
-    name: str
-    table: Table
-    notes: tuple[str, ...]
-
-    def to_markdown(self) -> str:
-        """The table with its notes below."""
-        return self.table.to_markdown() + "".join(f"\n{note}\n" for note in self.notes)
 
 
 @dataclass(frozen=True)
@@ -116,17 +103,6 @@ class Layout:
         columns = ("", "W without β", "W with β", "W+ without β", "W+ with β")
         return Table(f"Table 5: adaptive weight β ({self.paper.title(main)})", columns, tuple(rows))
 
-    def everything(self) -> Table:
-        """Every metric of every run."""
-        runs = dict.fromkeys(job.run for job in self.results.jobs)
-        rows: list[tuple[str | Cell, ...]] = []
-        for run in runs:
-            found = [result["metrics"] for (name, _), result in self.results.found.items() if name == run]
-            names = dict.fromkeys(metric for metrics in found for metric in metrics)
-            rows += [(run, metric, Cell.of(self.results.value(run, metric))) for metric in names]
-            rows += [] if names else [(run, "", MISSING)]
-        return Table("Every metric of every run", ("run", "metric", "value"), tuple(rows))
-
 
 def _printed(numbers: dict[str, float], column: str, digits: int) -> str:
     return f"{numbers[column]:.{digits}f}" if column in numbers else ""
@@ -167,19 +143,12 @@ def all_tables(results: Results, paper: Paper, scale: str) -> list[Noted]:
     ]
 
 
-def write_tables(tables: Sequence[Noted], folder: Path) -> None:
-    """Writes ``table<k>.md``, with the notes, and ``table<k>.csv``."""
-    for noted in tables:
-        noted.table.write(folder, noted.name)
-        (folder / f"{noted.name}.md").write_text(noted.to_markdown(), encoding="utf-8")
-
-
 def main(options: Options) -> None:
     """Prints and writes the tables."""
     results, paper = options.results(), Paper.load()
     tables = all_tables(results, paper, options.scale)
     write_tables(tables, options.output)
-    Layout(results, paper, options.scale).everything().write(options.output, "everything")
+    everything(results).write(options.output, "everything")
     console = Console()
     console.width = max(console.width, 180)  # a wide table that a terminal wraps is easier to read than a squeezed one
     for noted in tables:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.ae_stylegan.options import Options
+from aestyle.studies.showing import Options
 from tests.experiments.recorded import new_study
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aestyle.studies.results import Results
-from experiments.ae_stylegan.options import Options
+from aestyle.studies.showing import Options
 from experiments.ae_stylegan.paper import Paper
 from tests.helpers import ROOT
 
@@ -22,10 +22,10 @@ Values = dict[str, dict[str, list[float]]]
 """Run, column, seeds."""
 
 
-def new_study(folder: Path) -> Options:
-    """A study without results: that of the repository."""
+def new_study(folder: Path, study: Path = STUDY) -> Options:
+    """A study without results: one of the repository."""
     folder.mkdir(parents=True)
-    shutil.copy(STUDY / "study.yaml", folder)
+    shutil.copy(study / "study.yaml", folder)
     return Options(SCALE, folder / "runs", folder)
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
+from aestyle.studies.claims import Below, Claim, Judgement, Outcome, Quantity, Verdict, compare, details, judge, summary
 from aestyle.studies.results import Results
-from experiments.ae_stylegan import claims
-from experiments.ae_stylegan.claims import Verdict, compare, judge, judge_all
-from experiments.ae_stylegan.options import Options
-from experiments.ae_stylegan.statements import Below, Claim, Quantity, all_claims
+from aestyle.studies.showing import Options
+from experiments.ae_stylegan.claims import judge_all, printed_ratios
+from experiments.ae_stylegan.statements import all_claims
 from tests.experiments.recorded import PAPER, SCALE, Values, drawn, record, runs_of
 
 HOLDS, FAILS, OPEN = Verdict.HOLDS, Verdict.FAILS, Verdict.OPEN
@@ -66,6 +66,10 @@ def with_means(means: dict[str, float], column: str, random: np.random.Generator
     return {run: {column: (mean * random.normal(1, 0.002, 3)).tolist()} for run, mean in means.items()}
 
 
+def verdict_of(claim: Claim, results: Results) -> Verdict:
+    return judge(claim, PAPER.by_seed(results, SCALE)).verdict
+
+
 def claim_of(words: str) -> Claim:
     return next(claim for claim in all_claims(PAPER, SCALE) if words in claim.statement)
 
@@ -82,7 +86,7 @@ def test_a_joint_generator_is_about_a_third_better(
     means = {"decoupled_frozen_1": 5.0, "shared_frozen_1": 7.0}
     means |= {"decoupled_joint_1": 5.0 * decoupled, "shared_joint_1": 7.0 * shared}
     claim = claim_of(f"about a third better with one E step {words}")
-    assert judge(claim, record(study, with_means(means, column, random)), PAPER, SCALE).verdict is verdict
+    assert verdict_of(claim, record(study, with_means(means, column, random))) is verdict
 
 
 def test_a_quantity_per_base_is_divided_seed_by_seed(study: Options, random: np.random.Generator) -> None:
@@ -105,7 +109,7 @@ def test_twice_as_well_as_alae(study: Options, better: float, verdict: Verdict) 
     means = {f"{m}-{d}": 1.0 for m in ("joint_w", "joint_w_plus") for d in PAPER.datasets(SCALE)}
     means |= {f"alae-{d}": 3.0 for d in PAPER.datasets(SCALE)} | {"alae-emoji": better}
     results = record(study, with_means(means, "mse", random))
-    assert judge(claim_of("as ALAE (MSE on training"), results, PAPER, SCALE).verdict is verdict
+    assert verdict_of(claim_of("as ALAE (MSE on training"), results) is verdict
 
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(1.0, HOLDS), (1.1, HOLDS), (1.5, FAILS), (0.5, FAILS), (1.25, OPEN)])
@@ -115,7 +119,7 @@ def test_nothing_changes(study: Options, ratio: float, verdict: Verdict) -> None
     for columns in values.values():
         columns["fid"] = [1.0, 1.001, 0.999]
     results = record_with_seeds(study, values)
-    assert judge(claim_of("λ_adv cancels"), results, PAPER, SCALE).verdict is verdict
+    assert verdict_of(claim_of("λ_adv cancels"), results) is verdict
 
 
 def record_with_seeds(options: Options, values: Values) -> Results:
@@ -131,16 +135,14 @@ def test_two_things_differ_in_either_direction(study: Options, ratio: float, ver
         "official": {"mse": [ratio, 1.01 * ratio, 0.99 * ratio], "fid": [5.0, 6.0, 7.0]},
         "joint_w_plus-emoji": {"mse": [1.0, 1.01, 0.99], "fid": [5.5, 6.0, 6.5]},
     }
-    assert judge(claim_of("`official`"), record(study, values), PAPER, SCALE).verdict is verdict
+    assert verdict_of(claim_of("`official`"), record(study, values)) is verdict
 
 
 def test_three_valued_logic() -> None:
     below = Below(Quantity("a", "mse"), Quantity("b", "mse"))
     for verdicts in itertools.product(Verdict, repeat=3):
-        outcomes = tuple(claims.Outcome(below, (), (), v) for v in verdicts)
-        every, some = (
-            claims.Judgement(Claim("", "", (below,) * 3, needs), outcomes).verdict for needs in ("all", "any")
-        )
+        outcomes = tuple(Outcome(below, (), (), v) for v in verdicts)
+        every, some = (Judgement(Claim("", "", (below,) * 3, needs), outcomes).verdict for needs in ("all", "any"))
         assert every is (FAILS if FAILS in verdicts else OPEN if OPEN in verdicts else HOLDS)
         assert some is (HOLDS if HOLDS in verdicts else OPEN)
 
@@ -149,11 +151,11 @@ def test_more_diverse_is_the_higher_number(study: Options) -> None:
     random = np.random.default_rng(1)
     means = {f"{m}-{d}": 0.5 for m in ("joint_w", "joint_w_plus") for d in PAPER.datasets(SCALE)}
     results = record(study, with_means(means | {f"alae-{d}": 0.4 for d in PAPER.datasets(SCALE)}, "lpips", random))
-    assert judge(claim_of("more diverse than ALAE"), results, PAPER, SCALE).verdict is HOLDS
+    assert verdict_of(claim_of("more diverse than ALAE"), results) is HOLDS
 
 
 def test_the_paper_s_own_ratios() -> None:
-    said = dict(zip((c.statement for c in all_claims(PAPER, SCALE)), claims.said_by_paper(PAPER), strict=True))
+    said = dict(zip((c.statement for c in all_claims(PAPER, SCALE)), printed_ratios(PAPER), strict=True))
     joint = said[claim_of("about a third better with one E step (MSE on training").statement]
     assert joint == "0.63 to 0.64, 2 of 2 as claimed"
     assert said[claim_of("nearer to the data than StyleGAN2").statement].endswith("1 of 4 as claimed")
@@ -162,6 +164,6 @@ def test_the_paper_s_own_ratios() -> None:
 
 def test_reports_have_every_claim_and_comparison(study: Options, random: np.random.Generator) -> None:
     judgements = judge_all(record(study, drawn(random, runs_of(study))), PAPER, SCALE)
-    shown = claims.summary(judgements, PAPER)
+    shown = summary(judgements, printed_ratios(PAPER))
     assert [row[2] for row in shown.rows] == [claim.statement for claim in all_claims(PAPER, SCALE)]
-    assert len(claims.details(judgements).rows) == sum(len(c.comparisons) for c in all_claims(PAPER, SCALE))
+    assert len(details(judgements).rows) == sum(len(c.comparisons) for c in all_claims(PAPER, SCALE))

@@ -11,11 +11,12 @@ from torch import Tensor
 from aestyle.data.transforms import to_float, to_uint8
 from aestyle.engine.callbacks.grids import beside, save_grid
 from aestyle.errors import UserError
+from aestyle.studies.figures import MissingRunError, draw_all
 from aestyle.studies.loading import load
+from aestyle.studies.showing import Options
 from aestyle.studies.training import train
 from experiments.ae_stylegan import figures
-from experiments.ae_stylegan.figures import MissingRunError, all_pictures, draw_all
-from experiments.ae_stylegan.options import Options
+from experiments.ae_stylegan.figures import all_pictures
 from experiments.ae_stylegan.sheets import cut, grids_of, sheet
 from tests.experiments.recorded import PAPER, SCALE, drawn, new_study, record, runs_of, write
 from tests.tiny import compose_tiny

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 
+from aestyle.studies.recording import cost
+from aestyle.studies.showing import Options
 from aestyle.studies.tables import MISSING, Cell, Table
 from experiments.ae_stylegan import record as recording
-from experiments.ae_stylegan.options import Options
 from experiments.ae_stylegan.tables import all_tables, main
 from tests.experiments.recorded import METRICS, PAPER, SCALE, drawn, record, runs_of, write
 from tests.helpers import contents
@@ -126,7 +127,7 @@ class TestResults:
             folder="shared_joint_1-seed0",
         )
         write(study, "official", 1, {}, train_seconds=7200, evaluate_seconds=0)
-        said = recording.cost(study.results())
+        said = cost(study.results())
         assert said.startswith("2 trainings took 3.0 hours, their evaluation 0.5 hours on abacus")
 
     def test_is_made_anew_without_losing_the_analysis(self, study: Options, random: np.random.Generator) -> None:

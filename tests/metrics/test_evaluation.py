@@ -23,7 +23,7 @@ from aestyle.studies.evaluation import append_records, evaluate, find_device, ta
 from tests.helpers import write_pictures
 
 CONF = Path(__file__).parents[2] / "conf"
-SETS = {"cpu", "demo", "latent", "study", "study_samples", "study_paper", "study_iaae", "study_iaae_curves"}
+SETS = {"cpu", "demo", "latent", *(p.stem for p in (CONF / "metrics").glob("study*.yaml"))}
 SINGLES = sorted(path.stem for path in (CONF / "metrics").glob("*.yaml") if path.stem not in SETS)
 CONTRACT = {
     *("metric", "value", "kimg", "checkpoint", "extractor", "resize", "num_images", "split", "seed", "seconds", "data"),

@@ -7,11 +7,12 @@ import random
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
-from scipy.stats import t
+from scipy.stats import t, ttest_ind
 
-from aestyle.studies.tables import Cell, Table, welch
+from aestyle.studies.tables import Cell, Table, detectable, holm, welch
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,30 @@ def test_welch_compares_means() -> None:
     assert welch(a, [x + shift for x in a]) < 0.001
     assert welch(a, a) == pytest.approx(1)
     assert math.isnan(welch([1.0], b))
+
+
+def test_holm_s_correction_keeps_the_order_and_rejects_step_by_step() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, math.nan, 0.9])[::2] == pytest.approx([1.0, 1.0])
+    p = [random.random() ** 3 for _ in range(random.randint(1, 9))]
+    for level in (0.01, 0.05, 0.3):  # the procedure: stop at the first that is too large
+        rejected: set[int] = set()
+        for rank, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+            if p[i] * (len(p) - rank) >= level:
+                break
+            rejected.add(i)
+        assert {i for i, corrected in enumerate(holm(p)) if corrected < level} == rejected
+
+
+def test_a_detectable_difference_is_found_four_times_in_five() -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(0, 1, 3), generator.normal(0, 2, 5)
+    difference = detectable(a.tolist(), b.tolist())
+    many = [generator.normal(m, x.std(ddof=1), (20_000, len(x))) for m, x in ((difference, a), (0, b))]
+    found = ttest_ind(*many, axis=1, equal_var=False).pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.06)  # degrees of freedom vary from draw to draw
+
+
+def test_without_scatter_or_with_one_seed_nothing_is_known_of_power() -> None:
+    assert math.isnan(detectable([1.0, 1.0], [2.0, 2.0]))
+    assert math.isnan(detectable([1.0], [2.0, 3.0]))
