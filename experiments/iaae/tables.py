@@ -25,6 +25,8 @@ Row = tuple[str | Cell, ...]
 QUALITY = ("fid", "is", "fid_batch", "mse")
 LATENT = ("sigma", "median", "collapsed", "mu", "dead", "covariance", "kl")
 
+COURSE = ("largest mean |σ|", "epoch", "at the end", "runs that lost half", "lost half at epoch")
+
 SMALL = (
     "Ours are judged by an offline feature network: no number is comparable with the paper's FID or IS, only their "
     "order is."
@@ -119,17 +121,25 @@ class Layout:
 
     def collapse(self, data: str) -> Table:
         """How mean |σ| went along the training: one row a model."""
+        rows = tuple((self.paper.title(model), *self._course(f"{model}-{data}", data)) for model in MODELS)
+        return Table(f"{self.paper.title(data)}: mean |σ| along the training", ("model", *COURSE), rows)
+
+    def _course(self, run: str, data: str) -> Row:
+        """What :data:`COURSE` says of a run."""
+        seeds = [result for (name, _), result in sorted(self.results.found.items()) if name == run]
+        found = [course for result in seeds if (course := Course.of(result, self.paper.epochs(data, 1.0)))]
+        halves = [course.half for course in found if math.isfinite(course.half)]
+        cells = (Cell.of([getattr(course, name) for course in found]) for name in ("peak", "at", "end"))
+        return (*cells, f"{len(halves)} of {len(found)}" if found else MISSING, Cell.of(halves))
+
+    def long(self) -> Table:
+        """Sigma in trainings of the paper's length, on the first data set."""
         rows: list[Row] = []
-        for model in MODELS:
-            seeds = [r for (run, _), r in sorted(self.results.found.items()) if run == f"{model}-{data}"]
-            paths = [Path.of(result, self.paper.epochs(data, 1.0)) for result in seeds]
-            known = [path for path in paths if path]
-            halves = [path.half for path in known if math.isfinite(path.half)]
-            cells = (Cell.of([getattr(path, name) for path in known]) for name in ("peak", "at", "end"))
-            said = f"{len(halves)} of {len(known)}" if known else MISSING
-            rows.append((self.paper.title(model), *cells, said, Cell.of(halves)))
-        columns = ("model", "largest mean |σ|", "epoch", "at the end", "runs that lost half", "lost half at epoch")
-        return Table(f"{self.paper.title(data)}: mean |σ| along the training", columns, tuple(rows))
+        for run, title in (("aae_long", "aae"), ("posterior_kl_long", "posterior_kl")):
+            cells = (self.ours(run, column) for column in ("fid", "mse", "sigma", "collapsed"))
+            rows.append((self.paper.title(title), *self._course(run, self.sets[0]), *cells))
+        headings = (*COURSE, *self.headings(("fid", "mse", "sigma", "collapsed")))
+        return Table(f"{self.paper.title(self.sets[0])}: a training of 6,000 kimg", ("model", *headings), tuple(rows))
 
     def on_top(self) -> Table:
         """Techniques re-applied on top of a remedy, on the first data set."""
@@ -171,7 +181,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Path:
+class Course:
     """How mean |σ| went in one run.
 
     Args:
@@ -187,7 +197,7 @@ class Path:
     end: float
 
     @classmethod
-    def of(cls, result: Result, epochs_per_kimg: float) -> "Path | None":
+    def of(cls, result: Result, epochs_per_kimg: float) -> "Course | None":
         """From a result's curve, if it has one."""
         curve = result.get("curves", {}).get("latent_sigma")
         if not curve:
@@ -228,7 +238,7 @@ def all_tables(results: Results, paper: Paper) -> list[Noted]:
     layout = Layout(results, paper)
     small = (SMALL,) if layout.scale == "cpu" else ()
     sigma = "σ of the prior is 1; C is the covariance of the aggregate posterior."
-    often = "Measured every 5 epochs; VAE-GAN every 45,000 pictures at scale=cpu, of which it sees 360,000 at most."
+    often = "Measured every 5 epochs; at scale=cpu, VAE-GAN every 45,000 pictures, of which it sees 90,000."
     bitwise = "That the weights are equal bit for bit is a test: `tests/methods/test_iaae.py`."
     noise = (
         "P values are those of Welch's t-test over seeds, and with Holm's correction for all models of the table; the "
@@ -242,6 +252,7 @@ def all_tables(results: Results, paper: Paper) -> list[Noted]:
         *(Noted(f"differences-{d}", layout.differences(d), noise) for d in layout.sets),
         *(Noted(f"posteriors-{d}", layout.latent(d), (sigma,)) for d in layout.sets),
         *(Noted(f"collapse-{d}", layout.collapse(d), (often,)) for d in layout.sets),
+        *([Noted("long", layout.long(), ())] if layout.scale == "cpu" else []),
         Noted("on_top", layout.on_top(), ()),
         Noted("sweeps", layout.sweeps(), ()),
         Noted("legacy", layout.legacy(), (bitwise,)),

@@ -17,8 +17,7 @@ from experiments.iaae import record as recording
 from experiments.iaae.figures import draw_curves, draw_histograms
 from experiments.iaae.paper import MODELS, VARIANTS, Paper
 from experiments.iaae.statements import all_claims
-from experiments.iaae.tables import SWEEPS, Layout
-from experiments.iaae.tables import Path as SigmaPath
+from experiments.iaae.tables import SWEEPS, Course, Layout
 from tests.experiments.recorded import new_study, write
 from tests.helpers import ROOT, choices, contents
 
@@ -100,12 +99,12 @@ class TestTables:
 
     def test_the_course_of_sigma(self) -> None:
         curve = [[0, 0.1], [10, 0.4], [20, 0.3], [30, 0.19], [40, 0.25]]
-        found = SigmaPath.of({"curves": {"latent_sigma": curve}}, 0.5)
-        assert found == SigmaPath(peak=0.4, at=5.0, half=15.0, end=0.25)
-        never = SigmaPath.of({"curves": {"latent_sigma": [[0, 0.1], [5, 0.2]]}}, 1.0)
+        found = Course.of({"curves": {"latent_sigma": curve}}, 0.5)
+        assert found == Course(peak=0.4, at=5.0, half=15.0, end=0.25)
+        never = Course.of({"curves": {"latent_sigma": [[0, 0.1], [5, 0.2]]}}, 1.0)
         assert never is not None
         assert math.isinf(never.half)
-        assert SigmaPath.of({}, 1.0) is None
+        assert Course.of({}, 1.0) is None
 
     def test_a_kld_loss_with_an_effect_would_show(self, iaae: Options) -> None:
         for run, sigma in (("aae-mnist", 0.5), ("kld_legacy", 0.5)):
