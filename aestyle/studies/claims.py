@@ -3,7 +3,8 @@
 What counts, for all of them alike:
 
 * A comparison says that one quantity lies below ``bound`` times another one. Both are sets of values over seeds, one a
-  run. Welch's t-test (two-sided, variances not assumed equal) compares the one with ``bound`` times the other.
+  run. Welch's t-test (two-sided, variances not assumed equal) compares the one with ``bound`` times the other. Where
+  values belong together in pairs, such as those of one picture, it is the paired t-test.
 * It **holds** where the mean lies below and p < 0.05, it **does not hold** where the mean lies above and p < 0.05, and
   it is **undecidable** otherwise: the seeds scatter more than the effect, or runs are missing.
 * A claim holds if all its comparisons hold (of a claim that two things differ: if any does), does not hold if one of
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from scipy.stats import ttest_rel
 
 from aestyle.studies.tables import Cell, Table, welch
 
@@ -55,11 +57,15 @@ class Quantity:
 
     def values(self, by_seed: BySeed) -> list[float]:
         """Its values over seeds, where ``by_seed(run, column)`` gives those of one run."""
+        return list(self.keyed(by_seed).values())
+
+    def keyed(self, by_seed: BySeed) -> dict[int, float]:
+        """Its values by seed."""
         values = by_seed(self.run, self.column)
         if self.base is None:
-            return list(values.values())
+            return values
         base = by_seed(self.base, self.column)
-        return [values[seed] / base[seed] for seed in values if seed in base]
+        return {seed: values[seed] / base[seed] for seed in values if seed in base}
 
     def __str__(self) -> str:
         return self.run if self.base is None else f"{self.run} per {self.base}"
@@ -67,11 +73,19 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Below:
-    """``a`` lies below ``bound`` times ``b``; both are of the same column."""
+    """``a`` lies below ``bound`` times ``b``; both are of the same column.
+
+    Args:
+        a: one side.
+        b: the other.
+        bound: factor on it.
+        paired: values of both sides with the same number belong together.
+    """
 
     a: Quantity
     b: Quantity
     bound: float = 1.0
+    paired: bool = False
 
     def __str__(self) -> str:
         factor = "" if self.bound == 1 else f"{self.bound:g} × "
@@ -117,7 +131,7 @@ class Outcome:
         a: values of the left side over seeds.
         b: values of the right side over seeds.
         verdict: what they say.
-        p: of Welch's test; None where it cannot be made.
+        p: of the test; None where it cannot be made.
         reason: why it is undecidable, or empty.
         missing: runs that it needs and that have no such result.
     """
@@ -190,13 +204,41 @@ def compare(a: Sequence[float], b: Sequence[float], bound: float = 1.0) -> tuple
     return (Verdict.HOLDS if difference < 0 else Verdict.FAILS), p, ""
 
 
+def compare_pairs(a: Sequence[float], b: Sequence[float], bound: float = 1.0) -> tuple[Verdict, float | None, str]:
+    """Whether ``a`` lies below ``bound`` times ``b``, by a paired t-test.
+
+    Args:
+        a: values.
+        b: their partners, in the same order.
+        bound: factor on ``b``.
+
+    Returns:
+        As of :func:`compare`.
+    """
+    scaled = bound * np.asarray(b, dtype=float)
+    differences = np.asarray(a, dtype=float) - scaled
+    if len(differences) < 2:
+        return Verdict.OPEN, None, "fewer than two pairs"
+    same = np.ptp(differences) == 0
+    p = float(differences[0] == 0) if same else float(ttest_rel(a, scaled).pvalue)
+    if p >= SIGNIFICANCE:
+        return Verdict.OPEN, p, "the pairs scatter more than the effect"
+    return (Verdict.HOLDS if differences.mean() < 0 else Verdict.FAILS), p, ""
+
+
 def _compare(comparison: Below, by_seed: BySeed) -> Outcome:
     runs = dict.fromkeys((*comparison.a.runs, *comparison.b.runs))
     column = comparison.a.column
-    a, b = (tuple(side.values(by_seed)) for side in (comparison.a, comparison.b))
+    left, right = (side.keyed(by_seed) for side in (comparison.a, comparison.b))
+    a, b = tuple(left.values()), tuple(right.values())
     if absent := tuple(run for run in runs if not by_seed(run, column)):
         return Outcome(comparison, a, b, Verdict.OPEN, missing=absent)
-    verdict, p, reason = compare(a, b, comparison.bound)
+    if comparison.paired:
+        both = [key for key in left if key in right]
+        found = compare_pairs([left[key] for key in both], [right[key] for key in both], comparison.bound)
+    else:
+        found = compare(a, b, comparison.bound)
+    verdict, p, reason = found
     return Outcome(comparison, a, b, verdict, p, reason)
 
 

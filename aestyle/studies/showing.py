@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +44,31 @@ def command(main: Callable[[Options], None], description: str | None, folder: Pa
         description: for ``--help``.
         folder: the study, as seen from the top of the checkout, where every such command is called.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=("auto", "cpu", "paper"), default="auto", help="auto: paper with CUDA")
-    parser.add_argument("--runs", type=Path, help="folder of the run folders, if it is not the study's own")
-    parser.add_argument("--study", type=Path, default=folder, help="folder of study.yaml and results/")
-    given = parser.parse_args()
+    given = parser(description, folder).parse_args()
+    with in_one_line():
+        main(chosen(given))
+
+
+def parser(description: str | None, folder: Path) -> argparse.ArgumentParser:
+    """What :func:`command` reads, for a script that takes more options."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--scale", choices=("auto", "cpu", "paper"), default="auto", help="auto: paper with CUDA")
+    options.add_argument("--runs", type=Path, help="folder of the run folders, if it is not the study's own")
+    options.add_argument("--study", type=Path, default=folder, help="folder of study.yaml and results/")
+    return options
+
+
+def chosen(given: argparse.Namespace) -> Options:
+    """What was asked of a :func:`parser`."""
     scale = ("paper" if cuda_available() else "cpu") if given.scale == "auto" else given.scale
+    return Options(scale, given.runs, given.study)
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Tells what the user can mend in one line, and ends the process."""
     try:
-        main(Options(scale, given.runs, given.study))
+        yield
     except UserError as error:
         print(f"aestyle: {error}", file=sys.stderr)
         sys.exit(2)
