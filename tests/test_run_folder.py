@@ -15,23 +15,34 @@ from aestyle.errors import UserError
 from aestyle.protocol import Autoencoder
 from aestyle.studies.loading import load_run
 from tests.helpers import FAST, answer, choices, contents, write_pictures
+from tests.tiny import slow_but
 
 RUN = (*FAST, "scale.stats_kimg=0.004", "kimg=0.012")
-METHODS = choices("method")
+METHODS = slow_but(["stylegan2", "joint_ae", "two_stage", "aae"], choices("method"))
+
+
+class Finished(dict[str, Path]):
+    """A finished run of three iterations of each method that is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, method: str) -> Path:
+        run = self[method] = self.folder / method
+        init = [f"init_from={self['stylegan2']}"] if method == "two_stage" else []
+        assert answer("train", *RUN, f"method={method}", *init, f"run_dir={run}").code == 0
+        return run
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A finished run of three iterations of each method; tests that change one copy it."""
-    folder = tmp_path_factory.mktemp("runs")
-    for method in METHODS:
-        init = [f"init_from={folder / 'stylegan2'}"] if method == "two_stage" else []
-        assert answer("train", *RUN, f"method={method}", *init, f"run_dir={folder / method}").code == 0
-    return {method: folder / method for method in METHODS}
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Runs of all methods; tests that change one copy it."""
+    return Finished(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture
-def run(finished: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the finished joint_ae run."""
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(finished["joint_ae"], tmp_path / "run"))
@@ -45,7 +56,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_leaves_what_the_contract_says(method: str, finished: dict[str, Path]) -> None:
+def test_a_run_leaves_what_the_contract_says(method: str, finished: Finished) -> None:
     run = finished[method]
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["aestyle"]["images_seen"] == 12
     assert f"name: {method}" in (run / "config.yaml").read_text(encoding="utf-8")
@@ -58,7 +69,7 @@ def test_a_run_leaves_what_the_contract_says(method: str, finished: dict[str, Pa
         assert grid.size == (8 * (8 + 2) + 2,) * 2
 
 
-def test_nothing_else_is_left(finished: dict[str, Path]) -> None:
+def test_nothing_else_is_left(finished: Finished) -> None:
     assert sorted(path.name for path in finished["stylegan2"].iterdir()) == [
         "checkpoints",
         "config.yaml",
@@ -68,7 +79,7 @@ def test_nothing_else_is_left(finished: dict[str, Path]) -> None:
     assert [path.name for path in (finished["stylegan2"] / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
-def test_no_feature_network_is_in_a_checkpoint(finished: dict[str, Path]) -> None:
+def test_no_feature_network_is_in_a_checkpoint(finished: Finished) -> None:
     names = torch.load(finished["joint_ae"] / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     roots = {name.split(".")[0] for name in names}
     assert roots == {"mapping", "synthesis", "discriminator", "encoder", "ema", "path_mean"}
@@ -143,9 +154,7 @@ def test_a_run_without_a_name_finds_its_folder_again(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_first_samples_do_not_depend_on_their_number(
-    method: str, finished: dict[str, Path], tmp_path: Path
-) -> None:
+def test_the_first_samples_do_not_depend_on_their_number(method: str, finished: Finished, tmp_path: Path) -> None:
     few, many = tmp_path / "few", tmp_path / "many"
     assert answer("sample", f"ckpt={finished[method]}", "n=2", f"output={few}", "batch_size=1", "seed=5").code == 0
     assert answer("sample", f"ckpt={finished[method]}", "n=5", f"output={many}", "batch_size=3", "seed=5").code == 0
@@ -215,7 +224,7 @@ def test_reconstruct_refuses_bad_input_by_name(run: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_without_an_encoder_refuses_to_reconstruct(finished: dict[str, Path], tmp_path: Path) -> None:
+def test_a_model_without_an_encoder_refuses_to_reconstruct(finished: Finished, tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "in", "a.png")
     line = answer(
         "reconstruct", f"ckpt={finished['stylegan2']}", f"input={pictures}", f"output={tmp_path / 'out'}"
@@ -247,7 +256,7 @@ def test_evaluate_refuses_a_split_that_is_not_there(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_evaluate_leaves_out_what_the_model_does_not_offer(finished: dict[str, Path], tmp_path: Path) -> None:
+def test_evaluate_leaves_out_what_the_model_does_not_offer(finished: Finished, tmp_path: Path) -> None:
     """Of a set, the rest is measured; a metric alone is refused."""
     run, path_length = shutil.copytree(finished["aae"], tmp_path / "run"), "ppl_w_end_efflite0_500"
     said = answer("evaluate", f"ckpt={run}", f"metrics=[{path_length},rec_mse]")
@@ -284,7 +293,7 @@ def test_a_loaded_model_has_the_averaged_weights_of_the_checkpoint(run: Path) ->
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_model_without_its_encoder_still_decodes(method: str, finished: dict[str, Path]) -> None:
+def test_a_model_without_its_encoder_still_decodes(method: str, finished: Finished) -> None:
     model = aestyle.load(finished[method])
     assert model.sample(2).shape == (2, 1, 8, 8)
     assert model.decode(model.prior(2, seed=0), "z").shape == (2, 1, 8, 8)

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from _pytest.mark import ParameterSet
 from omegaconf import DictConfig, OmegaConf
 
 from aestyle.entry import CONF
@@ -28,6 +30,14 @@ STYLEGANS = [method for method in METHODS if "stylegan2" in lineage(method)]
 
 REPRESENTATIVE = [*STYLEGANS, "aae", "iaae", "vaegan"]
 """For what is slow: IAAE's variants one by one differ from all of them together in no way that it could tell."""
+
+
+def slow_but(quick: Collection[str], names: Iterable[str] | Mapping[str, str]) -> list[ParameterSet]:
+    """Cases by name, or by id with what it stands for; all but the quick ones are left out of the fast tests."""
+    cases = names if isinstance(names, Mapping) else {name: name for name in names}
+    marks = {key: () if key in quick else (pytest.mark.slow,) for key in cases}
+    return [pytest.param(value, id=key, marks=marks[key]) for key, value in cases.items()]
+
 
 TINY = (
     "scale=cpu",

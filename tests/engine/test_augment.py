@@ -17,7 +17,7 @@ from aestyle.engine.draws import KeyedDraws, RecordedDraws
 from aestyle.engine.warp import SYM6, warp
 from aestyle.errors import UserError
 from tests.methods.test_every_method import ADA, batch, make
-from tests.tiny import STYLEGANS, compose_tiny, differences
+from tests.tiny import STYLEGANS, compose_tiny, differences, slow_but
 
 GEOMETRY, COLOUR = COINS[:8], COINS[8:]
 H, W = 24, 20
@@ -204,7 +204,7 @@ def test_without_probability_the_images_pass_untouched(seed: int) -> None:
         assert untouched(images, keyed(4), "real") is images
 
 
-@pytest.mark.parametrize("name", STYLEGANS)
+@pytest.mark.parametrize("name", slow_but(["stylegan2", "joint_ae"], STYLEGANS))
 def test_training_with_p_zero_is_training_without(name: str) -> None:
     """The same bits in every network; an adaptive p that starts at 0 and may not rise stays there."""
     choices = ("none", "fixed method.augment.p=0", "ada method.augment.target=1 method.augment.interval=1")
@@ -340,7 +340,7 @@ def test_constant_augmentation_learns_nothing() -> None:
     assert fixed.p == 0.3
 
 
-@pytest.mark.parametrize("name", STYLEGANS)
+@pytest.mark.parametrize("name", slow_but(["stylegan2", "joint_ae"], STYLEGANS))
 def test_training_goes_on_exactly_from_a_checkpoint(name: str) -> None:
     """Between two adjustments, in the middle of p's way: the same bits as without the stop."""
     overrides = ADA.replace("interval=1", "interval=2").split()

@@ -13,7 +13,7 @@ from aestyle.engine.module import PhasedModule
 from aestyle.engine.phases import Phase, Step
 from aestyle.errors import TrainingAborted
 from aestyle.protocol import Autoencoder
-from tests.tiny import METHODS, STYLEGANS, compose_tiny, differences
+from tests.tiny import METHODS, REPRESENTATIVE, STYLEGANS, compose_tiny, differences, slow_but
 
 ADA = "method/augment=ada method.augment.start=0.5 method.augment.speed_kimg=0.1 method.augment.interval=1"
 """Augmentation that is there from the start and changes in every iteration."""
@@ -31,7 +31,9 @@ OPTIONS = {
 }
 """Methods with options that change their phases."""
 
-pytestmark = pytest.mark.parametrize("name", [*METHODS, *(pytest.param(v, id=k) for k, v in OPTIONS.items())])
+CASES = {name: name for name in METHODS} | OPTIONS
+
+pytestmark = pytest.mark.parametrize("name", slow_but([*REPRESENTATIVE, "joint_ae-ada"], CASES))
 
 
 def make(name: str, *overrides: str, seed: int = 0) -> PhasedModule:

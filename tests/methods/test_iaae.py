@@ -11,7 +11,7 @@ from aestyle.engine.module import PhasedModule
 from aestyle.engine.phases import Step, only_trainable
 from aestyle.methods.aae import AAE
 from tests.methods.driven import images, tiny
-from tests.tiny import compose_tiny, differences
+from tests.tiny import compose_tiny, differences, slow_but
 
 VARIANTS = ("latent_mapping", "n_iter", "kld_loss", "feature", "equal_linear")
 FAMILY = ("aae", "iaae", "vaegan", *(f"iaae_{name}" for name in VARIANTS))
@@ -232,6 +232,7 @@ def sigma_after(options: str, iterations: int = 100) -> float:
     return method.batch_stats["latent/sigma"]
 
 
+@pytest.mark.slow
 def test_remedies_keep_sigma_up() -> None:
     """How far it falls without them is for the study to say."""
     plain = sigma_after("aae")
@@ -244,7 +245,7 @@ def test_remedies_keep_sigma_up() -> None:
 # -- the whole family ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("name", slow_but(["iaae"], FAMILY))
 def test_training_goes_on_exactly_from_a_checkpoint(name: str) -> None:
     whole, (first, _), (second, _) = trained(name, 5), tiny(name), tiny(name, seed=1)
     for i in range(2):

@@ -13,7 +13,7 @@ from aestyle.studies.initialisation import freeze, initialise
 from aestyle.studies.training import build, train
 from tests.helpers import FAST, answer, compose_train
 from tests.methods.test_every_method import batch, make, state
-from tests.tiny import METHODS, STYLEGANS, TINY, checkpoint, compose_tiny, differences
+from tests.tiny import METHODS, STYLEGANS, TINY, checkpoint, compose_tiny, differences, slow_but
 
 State = dict[str, Tensor]
 GENERATOR = ("mapping", "synthesis")
@@ -44,7 +44,7 @@ def started(run_dir: Path, *options: str) -> tuple[PhasedModule, State]:
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", STYLEGANS)
+@pytest.mark.parametrize("method", slow_but(["stylegan2", "joint_ae", "overparam"], STYLEGANS))
 def test_trained_and_averaged_weights_arrive_bit_by_bit(method: str, source: Path, tmp_path: Path) -> None:
     given = checkpoint(source)["state_dict"]
     options = (f"method={method}", "method.synthesis.noise=true")  # as in the source, also where it is off
