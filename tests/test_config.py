@@ -82,6 +82,11 @@ def test_the_encoders_of_joint_ae_have_the_parameter_counts_of_the_paper(encoder
     assert count(build_at_paper_scale("joint_ae", f"method/encoder={encoder}").encoder) == parameters
 
 
+def test_the_encoder_into_matrices_is_hardly_larger_than_the_one_into_w_plus() -> None:
+    built = build_at_paper_scale("joint_ae", "method/generator=overparam", "method/encoder=matrix")
+    assert count(built.encoder.head) == 513 * (512 + 8 * (512 + 512))  # instead of 513 * 512 * 512
+
+
 @pytest.mark.parametrize("options", ["method=overparam", "method=stylegan2 method/settings=auto"])
 @pytest.mark.parametrize(("batch_size", "gamma", "ema"), [(16, 0.8192, 5), (32, 0.4096, 10), (64, 0.2048, 20)])
 def test_settings_auto_are_those_of_stylegan2_ada_at_256_px(

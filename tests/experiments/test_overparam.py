@@ -36,7 +36,7 @@ from experiments.overparam.statements import all_claims
 from experiments.overparam.tables import all_tables
 from experiments.overparam.values import steps_to
 from tests.experiments.recorded import write
-from tests.helpers import ROOT
+from tests.helpers import ROOT, answer
 from tests.tiny import TINY, run_training
 
 STUDY = ROOT / "experiments" / "overparam"
@@ -185,6 +185,15 @@ def test_results_are_written_with_whatever_is_there(study: Options) -> None:
     assert "Missing: baseline-seed0" in text
     assert str(study.folder) not in text
     assert "missing runs: overparam-w_rows, baseline-w_plus" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scale", "runs"), [("cpu", 15), ("paper", 7)])
+def test_every_run_of_the_study_composes(scale: str, runs: int) -> None:
+    said = answer("study", f"path={STUDY}", f"scale={scale}", "dry=true")
+    assert said.code == 0, said
+    assert f"{runs} runs" in said.out
+    assert "refused" not in said.out
 
 
 @pytest.mark.slow
