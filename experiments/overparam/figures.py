@@ -229,7 +229,7 @@ def draw_components(model: Model, count: int = 7, reach: float = 2.0) -> Sheet:
     overparam = model(MATRIX.run)
     code = prior_codes(overparam, MATRIX.space, 1, seed=0)
     found = _components(overparam, count)
-    amounts = torch.linspace(-reach, reach, 7)
+    amounts = (torch.arange(7) - 3) * reach / 3
     rows = [
         _plain(decode_all(overparam, torch.cat([code + a * s * d for a in amounts]), MATRIX.space))
         for d, s in zip(found.directions, found.std, strict=True)
