@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -13,6 +14,22 @@ from aestyle.nets.overparam import RowSynthesis
 
 Normal = Callable[[str, tuple[int, ...]], Tensor]
 """Name and shape of a draw to numbers from N(0, 1), (N, *shape)."""
+
+
+class StyleCodes(Protocol):
+    """What z, w and the styles of G are. ``synthesis`` is the generator that they are for."""
+
+    def draw(self, synthesis: Any, normal: Normal, name: str) -> Tensor:
+        """Prior codes z of the draw ``name``, (N, ...)."""
+        ...
+
+    def styles(self, synthesis: Any, w: Tensor) -> Tensor:
+        """What G takes, (N, num_ws, ...), of what F made of prior codes."""
+        ...
+
+    def spaces(self, synthesis: Any) -> dict[str, Space]:
+        """The latent spaces: ``z``, that of F's outputs, and wider ones, of which G takes the last."""
+        ...
 
 
 @dataclass(frozen=True)

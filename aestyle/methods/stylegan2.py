@@ -15,7 +15,7 @@ from aestyle.engine.negatives import Jigsaw
 from aestyle.engine.phases import Lazy, Phase, Step
 from aestyle.errors import NotOffered, UserError
 from aestyle.latents.spaces import Space, get_space
-from aestyle.latents.style_codes import StyleMatrices, StyleVectors
+from aestyle.latents.style_codes import StyleCodes, StyleVectors
 from aestyle.losses.adversarial import discriminator_loss, generator_loss
 from aestyle.losses.regularizers import path_lengths, r1_penalty, running_mean
 from aestyle.nets.discriminator import Discriminator
@@ -59,7 +59,7 @@ class StyleGAN2(PhasedModule):
         saturating: bool = False,
         augment: Augment | None = None,
         nda: Jigsaw | None = None,
-        codes: StyleVectors | StyleMatrices | None = None,
+        codes: StyleCodes | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,7 +73,7 @@ class StyleGAN2(PhasedModule):
         self.saturating = saturating
         self.augment = augment or NoAugment()
         self.nda = nda
-        self.codes: Any = codes or StyleVectors()
+        self.codes: StyleCodes = codes or StyleVectors()
         self.register_buffer("path_mean", torch.zeros(()))
         self.average("mapping", "synthesis")
 
