@@ -46,11 +46,11 @@ def run(model: Any, targets: Tensor, space: str, schedule: Schedule, start: str 
 
 
 def test_own_pictures_are_approached_in_every_space(any_model: Any) -> None:
-    targets = any_model.sample(2, seed=random.randrange(100))
+    targets = any_model.sample(4, seed=random.randrange(100))
     for space in any_model.spaces:
         curve = run(any_model, targets, space, PLAIN).curves["total"]
-        assert tuple(curve.shape) == (21, 2)
-        assert (curve.min(dim=0).values < curve[0]).all(), space
+        assert tuple(curve.shape) == (21, 4)
+        assert curve.min(dim=0).values.sum() < 0.9 * curve[0].sum(), space  # one may be as near as it gets at the start
 
 
 def test_codes_shrink_toward_the_mean_until_half_of_the_steps(overparam: Any, monkeypatch: pytest.MonkeyPatch) -> None:
