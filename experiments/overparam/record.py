@@ -27,8 +27,8 @@ python -m experiments.overparam.record --scale {scale}                # this fil
 
 RULES = (
     "The statements were fixed before any result was there ([PROTOCOL.md](PROTOCOL.md)). A comparison holds, or does "
-    "not, where a t-test gives p < 0.05, paired over pictures for inversions, Welch's over seeds for models (both p stand "
-    "in one column below), and is undecidable otherwise; a statement holds if all its comparisons do.\n"
+    "not, where a t-test gives p < 0.05, paired over pictures for inversions, Welch's over seeds for models (both p in "
+    "one column below), and is undecidable otherwise; a statement holds if all its comparisons do.\n"
 )
 
 
