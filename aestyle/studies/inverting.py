@@ -230,19 +230,21 @@ def write_all(
     return [f"codes are in {output / CODES}, curves in {output / CURVES} and {PLOT}, pictures and distances in {page}"]
 
 
-def curves_figure(curves: Mapping[str, Tensor], marker: int = 0) -> Figure:
+def curves_figure(curves: Mapping[str, Tensor], marker: int = 0, every: int = 1) -> Figure:
     """Loss against step: the median of all pictures as a line, the middle half of them as an area.
 
     Args:
-        curves: losses (steps + 1, N), by label.
+        curves: losses (points, N), by label.
         marker: a step to mark with a dotted line, such as where shrinking ends; 0: none.
+        every: steps from point to point.
     """
     figure = Figure(figsize=(7, 4.5), dpi=100, layout="constrained")
     ax = figure.subplots()
     for label, curve in curves.items():
         low, middle, high = (curve.double().quantile(q, dim=1) for q in (0.25, 0.5, 0.75))
-        (line,) = ax.plot(middle, label=label, linewidth=1.2)
-        ax.fill_between(range(len(curve)), low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+        steps = range(0, every * len(curve), every)
+        (line,) = ax.plot(steps, middle, label=label, linewidth=1.2)
+        ax.fill_between(steps, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
     if marker:
         ax.axvline(marker, linestyle=":", color="grey", linewidth=1)
     ax.set(xlabel="step", ylabel="distance (median, quartiles)", yscale="log")

@@ -197,10 +197,7 @@ def draw_curves(results: Results) -> Figure:
     """Distance against step for each space."""
     found = {setting.name: first_seed(results, setting)[1] for setting in SPACES}
     curves = {Paper.load().title(name): torch.tensor(numbers["curves"]).T for name, numbers in found.items()}
-    every = found[MATRIX.name]["every"]
-    figure = curves_figure(curves, Protocol.of(results.scale).steps // 2 // every)
-    figure.axes[0].set(xlabel=f"step / {every}")
-    return figure
+    return curves_figure(curves, Protocol.of(results.scale).steps // 2, found[MATRIX.name]["every"])
 
 
 def draw_upsampled(find: Find) -> Sheet:
