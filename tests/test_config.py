@@ -135,6 +135,7 @@ def name_of(*overrides: str) -> str:
     return Path(compose_train("scale=cpu", "trainer=cpu", *overrides).run_dir).name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override",
     ["seed=1", "method=stylegan2", "batch_size=4", "resolution=16", "method.lr=0.001", "dataset.flip=false",

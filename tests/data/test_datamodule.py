@@ -191,6 +191,7 @@ def test_a_trainer_that_stops_and_starts_again_sees_one_stream(tmp_path: Path) -
     assert torch.equal(torch.stack(run(0, 8, 2) + run(8, 24, 2)), torch.stack(whole))
 
 
+@pytest.mark.slow
 def test_shifts_are_drawn_by_position_and_repeat_the_edge() -> None:
     shifted, plain = (torch.cat(batches(module(flip=False, shift=shift), 30)) for shift in (2, 0))
     padded = torch.nn.functional.pad(plain.float(), (2, 2, 2, 2), mode="replicate").to(torch.uint8)

@@ -38,6 +38,7 @@ def stylegan2() -> dict[str, Any]:
     return trained("stylegan2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["w", "w_plus"])
 def test_decoupled_generator_is_that_of_stylegan2(stylegan2: dict[str, Any], encoder: str) -> None:
     decoupled = trained(f"decoupled_ae method/encoder={encoder}")

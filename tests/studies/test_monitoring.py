@@ -224,6 +224,7 @@ def test_patience_is_counted_from_the_first_evaluation_where_there_never_was_a_n
 # -- refused ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

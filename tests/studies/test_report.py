@@ -53,6 +53,7 @@ def rows(records: list[dict[str, Any]]) -> dict[str, list[str]]:
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_draws_the_run(run: Path, tmp_path: Path) -> None:
     mse, mean = sorted(random.uniform(0.01, 1) for _ in range(2))
     lines = [json.dumps(record(*facts)) for facts in (("rec_mse", 9.0), ("mse_mean_image", mean), ("rec_mse", mse))]
