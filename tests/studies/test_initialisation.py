@@ -160,6 +160,7 @@ def test_a_random_half_of_all_parameters_may_be_frozen(method: str) -> None:
 # -- refused ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
