@@ -17,6 +17,7 @@ from aestyle.studies.results import Results
 from aestyle.studies.tables import Cell, Table
 from experiments.ae_stylegan.options import Options, command
 from experiments.ae_stylegan.paper import Paper
+from experiments.notes import SMALL
 
 ENCODERS = ("alae", "joint_w", "joint_w_plus")
 MODELS = ("stylegan2", *ENCODERS)
@@ -25,10 +26,6 @@ UNITS = (
     "The paper does not define its MSE and VGG columns: compare ratios between models, not the numbers themselves. "
     "The paper measures training pictures; columns that are called held-out are pictures that no model was trained on. "
     "Other units are in everything.csv."
-)
-SMALL = (
-    "Ours are other and smaller pictures, narrower networks and a far shorter training, judged by an offline feature "
-    "network: no number is comparable with the paper's, only their order is."
 )
 
 

@@ -16,15 +16,11 @@ from aestyle.studies.recording import Noted, write_tables
 from aestyle.studies.results import Results
 from aestyle.studies.showing import Options
 from aestyle.studies.tables import Cell, Table
+from experiments.notes import SMALL
 from experiments.overparam.options import command
 from experiments.overparam.paper import Paper
 from experiments.overparam.settings import ENCODERS, MATRIX, RESTARTED, SPACES, UPSAMPLED, W_PLUS
 from experiments.overparam.values import Values
-
-SMALL = (
-    "Ours are other and smaller pictures, narrower networks and a far shorter training, judged by an offline feature "
-    "network: no number is comparable with the paper's, only their order is."
-)
 
 
 @dataclass(frozen=True)
