@@ -102,6 +102,22 @@ def _batch(batch_size: int) -> int:
     return batch_size
 
 
+def at_scale(key: str, values: DictConfig, _root_: DictConfig) -> Any:
+    """A method's own value for the scale in use: ``${at_scale:stage_kimg,{cpu:8,paper:2400}}``.
+
+    The scale's option ``key`` where it has one, as a scale file of your own may; else the value for its name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    scale = _root_.scale
+    if key in scale:
+        return scale[key]
+    if scale.name not in values:
+        raise UserError(f"scale={scale.name} does not say what method={_root_.method.name} takes: give it a {key}")
+    return values[scale.name]
+
+
 def register() -> None:
     """Registers every resolver: ``auto_scale``, ``auto_trainer``, ``run_name``, ``num_ws``, ..."""
     resolvers: dict[str, Callable[..., Any]] = {
@@ -112,6 +128,7 @@ def register() -> None:
         "auto_gamma": auto_gamma,
         "auto_lr": auto_lr,
         "auto_ema": auto_ema,
+        "at_scale": at_scale,
         "absolute": lambda path: str(Path(path).absolute()),
     }
     for name, function in resolvers.items():

@@ -19,7 +19,8 @@ from tests.helpers import FAST, answer, choices, compose_train, write_pictures
 from tests.tiny import init_options
 
 METHODS = choices("method")
-NARROW = ("scale.channels={4: 8, 8: 8, 16: 8, 32: 8, 64: 8, 128: 8, 256: 8}", "scale.style_dim=16", "trainer=cpu")
+NARROW = ("scale.channels={4: 8, 8: 8, 16: 8, 32: 8, 64: 8, 128: 8, 256: 8}", "scale.style_dim=16", "trainer=cpu",
+          "++scale.batch_sizes={}", "++scale.batch_steps={}")  # fmt: skip
 
 
 def run_two_iterations(run_dir: Path, *overrides: str) -> None:

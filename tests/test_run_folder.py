@@ -58,11 +58,14 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_leaves_what_the_contract_says(method: str, finished: Finished) -> None:
     run = finished[method]
-    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["aestyle"]["images_seen"] == 12
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["aestyle"]["images_seen"] == 12
     assert f"name: {method}" in (run / "config.yaml").read_text(encoding="utf-8")
     stats = lines(run / "stats.jsonl")
     assert [line["kimg"] for line in stats] == [0.004, 0.008, 0.012]
-    assert all({"loss/D", "score/real", "images_per_second", "health/bad_steps"} <= set(line) for line in stats)
+    assert all({"images_per_second", "health/bad_steps"} <= set(line) for line in stats)
+    if any(key.startswith("discriminator.") for key in last["state_dict"]):
+        assert all({"loss/D", "score/real"} <= set(line) for line in stats)
     samples = sorted((run / "samples").glob("samples-*.png"))
     assert len(samples) == 2  # before and after
     with Image.open(samples[-1]) as grid:

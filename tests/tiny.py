@@ -28,7 +28,7 @@ def lineage(method: str) -> list[str]:
 STYLEGANS = [method for method in METHODS if "stylegan2" in lineage(method)]
 """Methods with mapping, synthesis and an augmented discriminator of images."""
 
-REPRESENTATIVE = [*STYLEGANS, "aae", "iaae", "vaegan"]
+REPRESENTATIVE = [*STYLEGANS, "aae", "iaae", "vaegan", "age", "pioneer", "ali", "progan_l1"]
 """For what is slow: IAAE's variants one by one differ from all of them together in no way that it could tell."""
 
 
@@ -50,6 +50,12 @@ TINY = (
     "scale.stats_kimg=0.016",
     "scale.checkpoint_kimg=0.024",
     "scale.grid_kimg=0.1",
+    "++scale.stage_kimg=0.016",
+    "++scale.batch_sizes={}",
+    "++scale.batch_steps={}",
+    "++scale.age_width=2",
+    "++scale.ali_width=8",
+    "++scale.gan_kimg=1000",
 )
 
 

@@ -36,7 +36,7 @@ class ImageDataModule(pl.LightningDataModule):
         split: What is for training, validation and test.
         resolution: Height and width of the images in pixels.
         channels: 1 for grey, 3 for RGB.
-        batch_size: Images a sub-batch over all ranks.
+        batch_size: Images a sub-batch over all ranks, unless the method has its own sizes (``batch_sizes``).
         seed: Seed of the run.
         flip: Whether half of the training images are mirrored left to right.
         shift: Training images are moved by up to this many pixels in each direction, for very small data sets.
@@ -140,7 +140,7 @@ class ImageDataModule(pl.LightningDataModule):
         method = cast(Any, trainer.lightning_module)
         sampler = InfiniteBatchSampler(
             num_images=len(self._splits["train"]),
-            batch_size=self.batch_size,
+            batch_size=method.batch_sizes(self.batch_size),
             repeats=int(method.batches_per_iteration),
             seed=self.seed,
             start_image=int(method.images_seen),

@@ -1,4 +1,4 @@
-"""Batch normalisation on several processes, and running statistics that move only when weights do."""
+"""Batch normalisation on several processes, and statistics of layers that move only when weights do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from aestyle.engine.distributed import moments_over_ranks, world_size
 from aestyle.errors import UserError
+from aestyle.nets.spectral import SpectralConv2d
 
 
 class GlobalBatchNorm(_BatchNorm):
@@ -79,14 +80,14 @@ def batch_statistics(model: object) -> Iterator[None]:
 
 
 class RunningStatistics:
-    """The running statistics of a network's batch normalisation as they are now.
+    """What a network's layers keep from batch to batch, as it is now: moments, and vectors of the spectral norm.
 
     Args:
         network: the network.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+        layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm | SpectralConv2d)]
         self.saved = [(buffer, buffer.clone()) for layer in layers for buffer in layer.buffers()]
 
     def restore(self) -> None:

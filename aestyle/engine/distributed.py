@@ -69,10 +69,21 @@ def average_over_ranks(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [part.view(t.shape) for part, t in zip(flat.split([t.numel() for t in tensors]), tensors, strict=True)]
 
 
+@torch.no_grad()
+def gather_over_ranks(x: Tensor) -> Tensor:
+    """The global batch (N * world_size, ...), without gradient, in its order: interleaved over ranks."""
+    if world_size() == 1:
+        return x.clone()
+    parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.stack(parts, dim=1).flatten(0, 1)
+
+
 def _from_rank_0(tensor: Tensor) -> Tensor:
     """Rank 0's values of a tensor of the same shape on every rank, in plain layout (gloo takes no other)."""
     received = tensor.detach().clone(memory_format=torch.contiguous_format)
-    dist.broadcast(received, src=0)
+    if received.numel():
+        dist.broadcast(received, src=0)
     return received
 
 

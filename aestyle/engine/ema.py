@@ -16,17 +16,21 @@ class EmaSettings:
     Args:
         half_life_kimg: thousands of images after which an old weight counts half; 0 averages nothing: the last weights.
         rampup: shortens the half-life early on, to at most this fraction of the images seen; None never does.
+        per_iteration: a decay per iteration, however many images it has, in the place of both (PIONEER: 0.999).
     """
 
     half_life_kimg: float = 10.0
     rampup: float | None = None
+    per_iteration: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises UserError: a length of time is out of range."""
+        """Raises UserError: a length of time is out of range, or a decay is none."""
         if self.half_life_kimg < 0 or (self.rampup is not None and self.rampup <= 0):
             raise UserError(
                 "method.ema: half_life_kimg must be at least 0 and rampup above 0 (rampup=null leaves the ramp out)"
             )
+        if self.per_iteration is not None and not 0 <= self.per_iteration < 1:
+            raise UserError(f"method.ema.per_iteration={self.per_iteration}: give a decay of at least 0 and below 1")
 
     def decay(self, batch_size: int, images_seen: int) -> float:
         """Decay of one update after a global batch: ``0.5 ** (batch_size / half_life in images)``.
@@ -35,6 +39,8 @@ class EmaSettings:
             batch_size: images in the global batch.
             images_seen: images seen, this batch included.
         """
+        if self.per_iteration is not None:
+            return self.per_iteration
         half_life = self.half_life_kimg * 1000
         if self.rampup is not None:
             half_life = min(half_life, images_seen * self.rampup)

@@ -111,6 +111,27 @@ class PhasedModule(pl.LightningModule):
         """For each optimizer its networks and the lazy regulariser that gives it additional steps."""
         raise NotImplementedError
 
+    def batch_sizes(self, batch_size: int) -> Mapping[int, int]:
+        """Images an iteration over all ranks: for each ``images_seen`` from which on a size holds, that size.
+
+        Args:
+            batch_size: what the run's configuration says.
+        """
+        return {0: batch_size}
+
+    def lr_factor(self) -> float:
+        """What learning rates are multiplied with in this iteration: a function of the clock."""
+        return 1.0
+
+    def ema_decay(self, name: str, batch_size: int) -> float:
+        """How much of an averaged network stays in this iteration; the clock has moved already.
+
+        Args:
+            name: of the network.
+            batch_size: images of the iteration over all ranks.
+        """
+        return self.ema_settings.decay(batch_size, self.images_seen)
+
     # -- networks, averaged networks, optimizers ---------------------------------------------------------------------
 
     @property
@@ -159,9 +180,8 @@ class PhasedModule(pl.LightningModule):
         self.images_before = self.images_seen
         self.images_seen += batch_size
         self.batches_seen += 1
-        decay = self.ema_settings.decay(batch_size, self.images_seen)
         for name, averaged in self.ema.items():
-            update_ema(averaged, self.networks[name], decay)
+            update_ema(averaged, self.networks[name], self.ema_decay(name, batch_size))
         self.batch_stats = self._reduce_recorded()
 
     def draws(self, phase: str, repeat: int, images: Tensor) -> Draws:
@@ -196,6 +216,8 @@ class PhasedModule(pl.LightningModule):
             if self.max_grad_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
             for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = optimizer.defaults["lr"] * self.lr_factor()
                 optimizer.step()
         for name, before in statistics.items():
             if not finite or name not in phase.networks:

@@ -103,11 +103,12 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
         plugins=[SafeCheckpointIO()],
         _convert_="all",
     )
-    if cfg.batch_size % trainer.world_size:
-        above = -(-cfg.batch_size // trainer.world_size) * trainer.world_size
-        raise UserError(
-            f"batch_size={cfg.batch_size} cannot be shared by {trainer.world_size} processes; use batch_size={above}"
-        )
+    for size in method.batch_sizes(cfg.batch_size).values():
+        if size % trainer.world_size:
+            above = -(-size // trainer.world_size) * trainer.world_size
+            raise UserError(
+                f"batch_size={size} cannot be shared by {trainer.world_size} processes; use batch_size={above}"
+            )
     return method, data, trainer
 
 

@@ -29,7 +29,9 @@ def module(images_seen: int = 0, repeats: int = 1, rank: int = 0, world_size: in
         "seed": 5,
     }
     data = ImageDataModule(**(given | options))
-    method = SimpleNamespace(images_seen=torch.tensor(images_seen), batches_per_iteration=repeats)
+    method = SimpleNamespace(
+        images_seen=torch.tensor(images_seen), batches_per_iteration=repeats, batch_sizes=lambda size: {0: size}
+    )
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         lightning_module=method, global_rank=rank, world_size=world_size, is_global_zero=rank == 0
     )

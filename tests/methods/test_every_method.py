@@ -25,6 +25,7 @@ OPTIONS = {
     "joint_ae-frozen": "joint_ae method.joint=false method.beta=null",
     "joint_ae-matrix": "joint_ae method/generator=overparam method/encoder=matrix method.weights.latent=1",
     "decoupled_ae-joint": "decoupled_ae method.joint=true method.e_steps=2 method/encoder=w",
+    "pioneer-balanced": "pioneer experiment=balanced_pioneer scale=cpu method.averaged=[]",
     "alae-official": "alae method/discriminator=latent_official method.train_mapping=true method/encoder=w_plus",
     "iaae-legacy": "iaae method/variants=[kld_loss,sigma_fixed] method.kld.legacy=true method/backbone=conv",
     "iaae-remedies": "iaae method/variants=[feature,sigma_floor,posterior_kl] method.feature.freeze_encoder=true",
@@ -204,8 +205,10 @@ def test_recorded_statistics_hold_no_graph(name: str) -> None:
     method.training_step(batch(method), 0)
     assert all(isinstance(value, float) for value in method.batch_stats.values())
     assert all(not v.requires_grad for values in method._recorded.values() for v in values)
-    assert "score/real" in method.batch_stats
-    assert {"score/fake", "score/rec"} & method.batch_stats.keys()
+    if "discriminator" in method.networks:
+        assert "score/real" in method.batch_stats
+        assert {"score/fake", "score/rec"} & method.batch_stats.keys()
+    assert any(key.startswith("loss/") for key in method.batch_stats)
 
 
 def test_seen_from_outside(name: str) -> None:

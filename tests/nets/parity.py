@@ -98,14 +98,16 @@ def nvidia_discriminator_gradients(state: State, network: nn.Module) -> dict[str
     return _gradients(state, discriminator_from_nvidia(_labelled(state)), network)
 
 
-def assert_values(actual: Tensor | float, expected: Tensor | float) -> None:
+def assert_values(actual: Tensor | float, expected: Tensor | float, tolerance: float = VALUE_TOLERANCE) -> None:
     """Equal within the tolerance, relative to the largest expected entry."""
     actual, expected = torch.as_tensor(actual).detach(), torch.as_tensor(expected)
     error = (actual - expected.reshape(actual.shape)).abs().max() / expected.abs().max()
-    assert error < VALUE_TOLERANCE, f"relative error {error:.1e}"
+    assert error < tolerance, f"relative error {error:.1e}"
 
 
-def assert_gradients(actual: Mapping[str, Tensor | None], expected: Mapping[str, Any]) -> None:
+def assert_gradients(
+    actual: Mapping[str, Tensor | None], expected: Mapping[str, Any], tolerance: float = GRADIENT_TOLERANCE
+) -> None:
     """Norms and dot products of all gradients, relative to the largest norm; a gradient of None is one of 0."""
     assert set(actual) == set(expected["norm"]) | set(expected["none"])
     largest = max(expected["norm"].values())
@@ -115,4 +117,4 @@ def assert_gradients(actual: Mapping[str, Tensor | None], expected: Mapping[str,
         dot = (flat * torch.cos(0.7 * torch.arange(len(flat), dtype=torch.float64) + 0.3)).sum()
         for kind, value in {"norm": flat.norm(), "dot": dot}.items():
             error = abs(float(value) - expected[kind].get(name, 0.0)) / largest
-            assert error < GRADIENT_TOLERANCE, f"{kind} of the gradient of {name}: relative error {error:.1e}"
+            assert error < tolerance, f"{kind} of the gradient of {name}: relative error {error:.1e}"

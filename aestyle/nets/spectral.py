@@ -1,0 +1,43 @@
+"""Convolutions of spectral norm 1."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SpectralConv2d(nn.Module):
+    """Convolution whose weight, as a matrix (out, in * k * k), has the spectral norm 1 (Miyato et al., 2018).
+
+    One power iteration a forward pass, without gradient, starts at the saved ``u``. Its result is kept only while the
+    layer is being trained: evaluation and the steps of other networks leave ``u`` as it is.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of the kernel.
+        padding: zeros on every side.
+    """
+
+    u: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, padding: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        nn.init.kaiming_normal_(self.weight)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.register_buffer("u", F.normalize(torch.randn(out_channels), dim=0))
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in, H, W) to (N, out, H', W')."""
+        return F.conv2d(x, self.weight / self.spectral_norm(), self.bias, padding=self.padding)
+
+    def spectral_norm(self) -> Tensor:
+        """The estimate ``u' W v`` of the weight's largest singular value."""
+        matrix = self.weight.flatten(1)
+        with torch.no_grad():
+            v = F.normalize(matrix.t() @ self.u, dim=0)
+            u = F.normalize(matrix @ v, dim=0)
+            if self.training and self.weight.requires_grad:
+                self.u.copy_(u)
+        return u @ (matrix @ v)
