@@ -76,6 +76,26 @@ def interpolate(codes: Tensor, steps: int, how: str = "lerp", closed: bool = Fal
     return torch.stack(path if closed else [*path, codes[-1]])
 
 
+def between_corners(corners: Tensor, side: int, how: str = "slerp") -> Tensor:
+    """A square of codes between four: down the left edge (0 to 2) and the right one (1 to 3), then across each row.
+
+    Args:
+        corners: (4, *shape): top left, top right, bottom left, bottom right.
+        side: codes in a row and in a column.
+        how: ``lerp`` or ``slerp``.
+
+    Returns:
+        Codes (side, side, *shape) with ``corners`` at its corners.
+
+    Raises:
+        UserError: there are not four corners, the side is below 2, or there is no such way.
+    """
+    if len(corners) != 4:
+        raise UserError(f"a square has 4 corners, not {len(corners)}")
+    edges = zip(interpolate(corners[[0, 2]], side - 1, how), interpolate(corners[[1, 3]], side - 1, how), strict=True)
+    return torch.stack([interpolate(torch.stack(ends), side - 1, how) for ends in edges])
+
+
 def choose_pairs(count: int, which: str = "neighbours") -> list[tuple[int, int]]:
     """Pairs of numbers below ``count``.
 

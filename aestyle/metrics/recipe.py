@@ -202,7 +202,7 @@ class Subject:
         return found
 
     def _find(self, extractor: Extractor, split: str, max_images: int | None) -> Tensor:
-        if self.cache is None:
+        if self.cache is None or not getattr(extractor, "keep", True):
             return self.extract(extractor, self.originals(split, max_images))
         images = self.data.images(split)
         chosen = spaced(len(images), max_images)

@@ -47,12 +47,19 @@ class ReconstructionMSE(ReconstructionMetric):
         return self.scale * (x - rec).square().mean(dim=(1, 2, 3))
 
 
-class ReconstructionRMSE255(ReconstructionMetric):
-    """Root of the mean squared error over all elements, in steps of 8-bit pictures (0 to 255), not clamped."""
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionRMSE(ReconstructionMetric):
+    """Root of the mean squared error over all elements, of reconstructions that are not clamped.
+
+    Args:
+        scale: What a difference on [-1, 1] is multiplied with: 127.5 counts in steps of 8-bit pictures, 0.5 on [0, 1].
+    """
+
+    scale: float = 1.0
 
     def compare(self, x: Tensor, rec: Tensor) -> Tensor:
-        """(n,) mean squared errors on 0 to 255."""
-        return (127.5 * (x - rec)).square().mean(dim=(1, 2, 3))
+        """(n,) mean squared errors."""
+        return (self.scale * (x - rec)).square().mean(dim=(1, 2, 3))
 
     def summary(self, values: Tensor) -> float:
         """The root of the mean."""

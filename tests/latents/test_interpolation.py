@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from aestyle.errors import UserError
-from aestyle.latents.interpolation import INTERPOLATIONS, choose_pairs, interpolate, lerp, path_lengths, slerp
+from aestyle.latents.interpolation import (
+    INTERPOLATIONS,
+    between_corners,
+    choose_pairs,
+    interpolate,
+    lerp,
+    path_lengths,
+    slerp,
+)
 from aestyle.latents.inversion import squared_error
 from aestyle.latents.prior import prior_codes
 
@@ -125,3 +133,25 @@ def test_length_of_a_way_is_the_sum_of_its_segments(model: Any, how: str) -> Non
         frames = [model.decode(INTERPOLATIONS[how](codes[[a]], codes[[b]], t), "w") for t in ts]
         expected = sum(float((x - y).square().mean()) for x, y in pairwise(frames))
         assert float(length) == pytest.approx(expected)
+
+
+# -- squares ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_square_goes_down_its_edges_and_then_across(how: str) -> None:
+    """Corners are exact, which makes the corners of a grid of pictures the four reconstructions."""
+    corners = torch.randn(4, 5, dtype=torch.float64)
+    side = random.randrange(3, 9)
+    found = between_corners(corners, side, how)
+    assert found.shape == (side, side, 5)
+    assert torch.equal(found[[0, 0, -1, -1], [0, -1, 0, -1]], corners)
+    row, column = random.randrange(side), random.randrange(side)
+    way = INTERPOLATIONS[how]
+    left, right = (way(corners[i], corners[i + 2], row / (side - 1)) for i in (0, 1))
+    torch.testing.assert_close(found[row, column], way(left, right, column / (side - 1)))
+
+
+def test_a_square_needs_four_corners() -> None:
+    with pytest.raises(UserError, match="4 corners, not 3"):
+        between_corners(torch.randn(3, 5), 8)

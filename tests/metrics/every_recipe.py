@@ -20,17 +20,19 @@ from aestyle.metrics.reconstruction import (
     ReconstructionMAE,
     ReconstructionMSE,
     ReconstructionPSNR,
-    ReconstructionRMSE255,
+    ReconstructionRMSE,
     ReconstructionSSIM,
 )
+from aestyle.metrics.repeated import OverSeeds, ReconstructionRMSESpread
 from aestyle.metrics.score import SampleScore
+from aestyle.metrics.sliced import RealSlicedWasserstein, SampleSlicedWasserstein
 
 FEATURES = PooledEffLite0(min_size=12)
 DISTANCE = EffLite0Distance((0, 2), min_size=None)
 RECIPES: list[Recipe] = [
     ReconstructionMSE(name="rec_mse"),
     ReconstructionMAE(name="rec_mae"),
-    ReconstructionRMSE255(name="rec_rmse_255"),
+    ReconstructionRMSE(name="rec_rmse_255", scale=127.5),
     ReconstructionPSNR(name="rec_psnr"),
     ReconstructionSSIM(name="rec_ssim"),
     ReconstructionDistance(name="rec_perceptual", distance=DISTANCE),
@@ -53,4 +55,12 @@ RECIPES: list[Recipe] = [
     PerceptualPathLength(name="ppl_w_end", distance=DISTANCE, num_pairs=21),
     PerceptualPathLength(name="ppl_z_full", distance=DISTANCE, num_pairs=21, space="z", sampling="full"),
     PairDiversity(name="pairs", distance=DISTANCE, num_pairs=21),
+    ReconstructionRMSESpread(name="rec_rmse_std", parts=3),
+    RealSlicedWasserstein(name="real_swd", per_image=2, directions=3),
+    OverSeeds(
+        name="swd_std",
+        of=SampleSlicedWasserstein(name="swd", num_images=37, per_image=2, directions=3),
+        repeats=2,
+        statistic="std",
+    ),
 ]

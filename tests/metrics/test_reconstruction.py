@@ -20,7 +20,7 @@ from aestyle.metrics.reconstruction import (
     ReconstructionDistance,
     ReconstructionMAE,
     ReconstructionMSE,
-    ReconstructionRMSE255,
+    ReconstructionRMSE,
     ReconstructionSSIM,
 )
 from aestyle.metrics.vgg import VGG16Perceptual
@@ -47,7 +47,7 @@ def test_the_units_of_the_error_are_numpys(data, originals, make_model) -> None:
         ReconstructionMSE(name="mse"): np.mean(error**2),
         ReconstructionMSE(name="mse_1000", scale=1000): 1000 * np.mean(error**2),
         ReconstructionMAE(name="mae"): np.mean(np.abs(error)),
-        ReconstructionRMSE255(name="rmse_255"): np.sqrt(np.mean((error * 255 / 2) ** 2)),
+        ReconstructionRMSE(name="rmse_255", scale=127.5): np.sqrt(np.mean((error * 255 / 2) ** 2)),
     }
     for recipe, value in expected.items():
         assert recipe(subject).value == pytest.approx(value, rel=1e-5), recipe.name

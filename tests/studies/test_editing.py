@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 SMALL = {
     "interpolate": ("task.images=3", "task.columns=3", "task.frames=2", "~task.distance"),
+    "grid": ("task.side=3",),
     "mix": ("task.a=2", "task.b=3"),
     "refine": ("task.steps=2", "task.images=3"),
     "traverse": ("task.rows=2", "task.columns=3"),
@@ -34,7 +35,7 @@ SMALL = {
     "restarts": ("task.restarts=2", "task.columns=3", "loss@task.losses=mse", "task.schedule.steps=2"),
     "upsample": ("task.images=3", "task.factor=2", "loss@task.losses=mse", "task.schedule.steps=2"),
 }
-CODES = ("interpolate", "mix", "refine", "traverse", "truncate")
+CODES = ("grid", "interpolate", "mix", "refine", "traverse", "truncate")
 """Tasks that write codes of pictures, by the encoder; all tasks: tests/studies/test_editing_methods.py."""
 
 
@@ -131,7 +132,10 @@ def test_pictures_serve_a_model_without_an_encoder(
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ("task=nope", "task=nope does not exist; choose one of: attributes, direction, ganspace, interpolate, mix"),
+        (
+            "task=nope",
+            "task=nope does not exist; choose one of: attributes, direction, ganspace, grid, interpolate, mix",
+        ),
         ("task=mix task.layers=7", "layers=7: give indices or ranges of 0 to 3"),
         ("task=mix task.a=0", "task.a=0"),
         ("task=mix samples=2 input=x", "not both"),
@@ -142,6 +146,8 @@ def test_pictures_serve_a_model_without_an_encoder(
         ("task=interpolate task.space=z", "cannot be brought back to z"),
         ("task=interpolate task.space=v", "none of this model's spaces"),
         ("task=interpolate task.images=1", "task.images=1"),
+        ("task=grid samples=3", "between 4 pictures: 3 are too few"),
+        ("task=grid task.side=1", "task.side=1"),
         ("task=interpolate samples=1", "at least 2 codes"),
         ("task=traverse task.dimensions=[1000]", "dimension=1000"),
         ("task=traverse task.dimensions=[a]", "task.dimensions=a"),

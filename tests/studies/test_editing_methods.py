@@ -30,6 +30,7 @@ SMALL = {
     "attributes": ("task.least=2", "task.folds=2", "task.columns=3"),
     "direction": ("task.file=directions.safetensors", "task.strengths=[0,1]"),
     "ganspace": ("task.components=2", "task.samples=40", "task.columns=3"),
+    "grid": ("task.side=3",),
     "interpolate": ("task.columns=3", "task.frames=2", "task.segments=2", "~task.distance"),
     "mix": ("task.a=2", "task.b=2"),
     "refine": ("task.steps=2", "task.perceptual=null"),
