@@ -1,7 +1,8 @@
-"""Does a reconstruction still show the same person?"""
+"""Does a reconstruction still show the same person, or the same picture?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aestyle.errors import UserError
-from aestyle.metrics.recipe import Extractor, Measurement, Recipe, Subject
+from aestyle.metrics.recipe import Extractor, Measurement, Recipe, Subject, spaced
 
 if TYPE_CHECKING:
     from aestyle.data.datamodule import ImageDataModule
@@ -33,9 +34,11 @@ class SameIdentity(Recipe):
 
     def __call__(self, subject: Subject) -> Measurement:
         """Compares each reconstruction with all originals of the split."""
-        originals = subject.features(self.extractor, self.split)
-        rec = subject.reconstruction_features(self.extractor, self.split)
         labels = torch.tensor(self._labels(subject.data))
+        chosen = self._chosen(len(labels))
+        originals = subject.features(self.extractor, self.split)[chosen]
+        rec = subject.reconstruction_features(self.extractor, self.split)[chosen]
+        labels = labels[chosen]
         same = labels[nearest(rec, originals).cpu()] == labels
         return Measurement(
             metric=self.name,
@@ -51,11 +54,31 @@ class SameIdentity(Recipe):
         """Refuses data without labels (UserError)."""
         self._labels(data)
 
+    def _chosen(self, total: int) -> Sequence[int]:
+        return range(total)
+
     def _labels(self, data: ImageDataModule) -> list[int]:
         labels = data.images(self.split).labels
         if labels is None:
             raise UserError(f"metric {self.name} needs labels: put the pictures of each person into one subfolder")
         return labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameOriginal(SameIdentity):
+    """Share (0 to 1) of reconstructions whose nearest original is their own. Chance is 1 / number of pictures.
+
+    Args:
+        num_images: At most this many pictures, evenly spaced.
+    """
+
+    num_images: int = 100
+
+    def _chosen(self, total: int) -> Sequence[int]:
+        return spaced(total, self.num_images)
+
+    def _labels(self, data: ImageDataModule) -> list[int]:
+        return list(range(len(data.images(self.split))))
 
 
 def nearest(queries: Tensor, candidates: Tensor) -> Tensor:

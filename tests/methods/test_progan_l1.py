@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from aestyle.engine.draws import RecordedDraws
 from aestyle.engine.phases import Step
@@ -24,10 +23,6 @@ def tiny(images_seen: int, *options: str) -> ProGANL1:
     return method
 
 
-def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    return {".".join(name.split(".")[1:3]) for name in differences(before, after)}
-
-
 def test_the_second_part_trains_the_encoder_alone() -> None:
     """The averaged generator, of which samples are and which E is trained for, stays too."""
     method = tiny(32)
@@ -38,13 +33,14 @@ def test_the_second_part_trains_the_encoder_alone() -> None:
     before, samples = state(method), method.sample(3)
     for _ in range(3):
         method.training_step(batch(method), 0)
-    names = {name.split(".")[0] for name in changed(before, state(method))}
-    assert names == {"discriminator", "blocks", "from_rgb"} or names == {"discriminator"} | names
-    assert not any(name.startswith(("generator", "ema.generator")) for name in differences(before, state(method)))
+    changed = differences(before, state(method))
+    assert changed
+    assert not any("generator" in name or ".head" in name for name in changed)
     assert torch.equal(method.sample(3), samples)
-    error = [method.encoder_loss(Step(batch(method)["image"], RecordedDraws({}))) for _ in range(1)][0]
     x = method.shown(batch(method)["image"])
-    assert error.item() == pytest.approx((x - method.decode(method.encode(x))).abs().mean().item(), rel=1e-5)
+    error = method.encoder_loss(Step(batch(method)["image"], RecordedDraws({})))
+    rec = method.generate(method.ema["generator"], method.encode(batch(method)["image"]))
+    assert error.item() == pytest.approx((x - rec).abs().mean().item(), rel=1e-5)
 
 
 def test_losses_are_those_of_wgan_gp() -> None:

@@ -7,7 +7,7 @@ import torch
 from aestyle.errors import UserError
 from aestyle.metrics.baselines import LinearBaseline
 from aestyle.metrics.efflite0 import PooledEffLite0
-from aestyle.metrics.identity import SameIdentity, nearest
+from aestyle.metrics.identity import SameIdentity, SameOriginal, nearest
 from aestyle.metrics.recipe import Subject
 from aestyle.metrics.reconstruction import ReconstructionMSE, ReconstructionPSNR
 
@@ -57,6 +57,14 @@ def test_same_identity_of_one_face_for_all_is_that_persons_share(data, make_mode
     model = make_model(lambda x: first.expand_as(x))
     result = SameIdentity(name="same_identity", extractor=FEATURES)(Subject(model, data))
     assert result.value == pytest.approx(5 / 13)
+
+
+def test_own_original_of_an_exact_copy_is_one_and_of_one_picture_for_all_one_in_so_many(data, make_model) -> None:
+    recipe = SameOriginal(name="own", extractor=FEATURES, num_images=8)
+    assert recipe(Subject(make_model(), data)).value == 1.0
+    first = data.images("test").pictures[:1] / 127.5 - 1
+    found = recipe(Subject(make_model(lambda x: first.expand_as(x)), data))
+    assert (found.value, found.num_images) == (pytest.approx(1 / 8), 8)
 
 
 def test_same_identity_of_a_broken_model_is_nan(data, make_model) -> None:
