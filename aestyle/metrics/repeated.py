@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import numpy as np
 from torch import Tensor
@@ -15,7 +16,7 @@ from aestyle.metrics.reconstruction import ReconstructionRMSE
 if TYPE_CHECKING:
     from aestyle.data.datamodule import ImageDataModule
 
-STATISTICS = {"mean": np.mean, "std": np.std}
+STATISTICS: dict[str, Callable[[Sequence[float]], Any]] = {"mean": np.mean, "std": np.std}
 
 
 class _Seeded(Protocol):

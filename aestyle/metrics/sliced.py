@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from aestyle.errors import UserError
 from aestyle.metrics.distance import FeatureDistance, OfOriginals, OfReconstructions, OfSamples
+from aestyle.metrics.recipe import Extractor
 
 SMALLEST = 16
 """Side of the coarsest level of a pyramid, in pixels."""
@@ -26,9 +27,9 @@ class Pixels:
 
     name: ClassVar[str] = "pixels"
     resize: ClassVar[str] = "none"
-    num_features: ClassVar[int] = 0  # as many as there are
     keep: ClassVar[bool] = False
     """Whether features of real pictures are worth a file."""
+    num_features: int = 0  # as many as there are
 
     def __call__(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) to (N, C * H * W)."""
@@ -141,7 +142,7 @@ class SlicedWasserstein(FeatureDistance):
         directions: projections a level.
     """
 
-    extractor: Pixels = Pixels()
+    extractor: Extractor = Pixels()
     per_image: int = 128
     directions: int = 128
 
