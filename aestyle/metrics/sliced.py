@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,11 +24,11 @@ PATCH = 7
 class Pixels:
     """The picture itself as its features; see :class:`~aestyle.metrics.recipe.Extractor`."""
 
-    name: ClassVar[str] = "pixels"
-    resize: ClassVar[str] = "none"
-    keep: ClassVar[bool] = False
+    name = "pixels"
+    resize = "none"
+    num_features = 0  # as many as there are
+    keep = False
     """Whether features of real pictures are worth a file."""
-    num_features: int = 0  # as many as there are
 
     def __call__(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) to (N, C * H * W)."""

@@ -54,6 +54,7 @@ def test_parameter_counts_of_the_paper(resolution: int, of_g: float, of_e: float
 # -- growth ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_real_images_fade_from_those_of_the_phase_before() -> None:
     real = torch.rand(3, 1, 8, 8) * 2 - 1
     small = avg_pool2d(real, 2)
@@ -85,6 +86,7 @@ def test_outside_sees_full_size_at_any_time(images_seen: int) -> None:
     assert torch.allclose(method.prior(5).norm(dim=1), torch.ones(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("last_only", "boosted"), [(False, {1, 3, 4}), (True, {3, 4})])
 def test_images_weigh_more_in_stable_halves(last_only: bool, boosted: set[int]) -> None:
     option = f"method.boost_last_only={str(last_only).lower()}"
@@ -99,6 +101,7 @@ def test_images_weigh_more_in_stable_halves(last_only: bool, boosted: set[int]) 
         assert losses[1] - losses[0] == pytest.approx(2 * error if half in boosted else 0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_history_serves_the_encoder_s_step_of_stable_phases_only() -> None:
     method = grown(0)
     assert method.history is not None
@@ -185,6 +188,7 @@ def test_spectral_norm_is_the_largest_singular_value_and_kept_by_training_only()
 # -- whole runs ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_in_every_kind_of_place_ends_like_one_that_does_not(tmp_path: Path) -> None:
     """In the first phase, in a fade, and with a part-filled buffer; the batch shrinks on the way."""
     options = ("method=pioneer", *GROWING)
