@@ -21,12 +21,14 @@ class Space:
         shape: shape of one code, without the batch.
         per_layer: whether a code has one part per layer along its first dimension, so that layers can be mixed.
         rows: whether a layer's part is a matrix (rows, style_dim) whose rows the prior distributes alike.
+        sphere: whether codes are directions: their length says nothing.
     """
 
     name: str
     shape: tuple[int, ...]
     per_layer: bool = False
     rows: bool = False
+    sphere: bool = False
 
     def check(self, code: Tensor) -> Tensor:
         """Gives back ``code`` if it is a batch of codes of this space.

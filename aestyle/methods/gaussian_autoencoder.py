@@ -138,4 +138,5 @@ class GaussianAutoencoder(PhasedModule):
         assert isinstance(decoder, MappedDecoder)
         if len(decoder.mapping):
             raise NotOffered(f"{type(self).__name__}: a mapping network is between codes and the decoder's first layer")
-        return [next(decoder.body.parameters())]
+        weight = next(decoder.body.parameters())
+        return [weight if weight.ndim == 2 else weight.flatten(1).t()]  # ALI's is a transposed convolution of one pixel

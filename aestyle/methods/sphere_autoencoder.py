@@ -93,7 +93,7 @@ class SphereAutoencoder(PhasedModule):
     @property
     def spaces(self) -> dict[str, Space]:
         """The unit sphere."""
-        return {"z": Space("z", (self.code_dim,))}
+        return {"z": Space("z", (self.code_dim,), sphere=True)}
 
     @property
     def code_space(self) -> str:
@@ -129,6 +129,10 @@ class SphereAutoencoder(PhasedModule):
         """
         get_space(self.spaces, target)
         return get_space(self.spaces, source).check(code)
+
+    def style_weights(self) -> list[Tensor]:
+        """The weights of the generator's first layer, (outputs, code_dim)."""
+        return [self.ema["generator"].code_weights().detach()]
 
     def prior(self, n: int, seed: int = 0) -> Tensor:
         """Codes of :meth:`sample`, uniform on the sphere: (n, code_dim); the first ones do not depend on ``n``."""

@@ -50,6 +50,11 @@ class Generator(nn.Module):
         image: Tensor = self.layers(z[:, :, None, None])
         return image
 
+    def code_weights(self) -> Tensor:
+        """The weights that the code meets first, as a matrix (outputs, code_dim)."""
+        weight: Tensor = self.layers[0].weight
+        return weight.flatten(1).t()
+
 
 class Encoder(nn.Module):
     """An image to a code on the unit sphere: strided convolutions with batch normalisation and leaky ReLU.

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from aestyle.errors import UserError
 from aestyle.nets.layers import SLOPE, pixel_norm
-from aestyle.nets.spectral import SpectralConv2d
+from aestyle.nets.spectral import SpectralConv2d, padded_convolution
 
 
 class EqualizedConv2d(nn.Module):
@@ -38,7 +38,7 @@ class EqualizedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in, H, W) to (N, out, H', W')."""
-        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+        return padded_convolution(x, self.weight * self.scale, self.bias, self.padding)
 
 
 class Block(nn.Module):
@@ -140,6 +140,11 @@ class Generator(nn.Module):
             x = block(below)
         image: Tensor = self.to_rgb[phase](x)
         return faded(image, self.to_rgb[phase - 1](below), alpha) if phase and alpha < 1 else image
+
+    def code_weights(self) -> Tensor:
+        """The weights that the code meets first, as a matrix (outputs, code_dim)."""
+        weight: Tensor = self.blocks[0].first.weight
+        return weight.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 class Shrinking(nn.Module):

@@ -73,8 +73,15 @@ def style_directions(model: Any) -> Directions:
 def refusals(model: Any) -> set[str]:
     """Tasks that have no meaning for a model."""
     layers = any(space.per_layer for space in model.spaces.values())
-    mapped = not layers and len(model.ema["decoder"].mapping) > 0
-    found = {"mix": not layers, "ganspace": len(model.spaces) == 1, "sefa": mapped, "refine": not model.has_encoder}
+    sphere = model.spaces[model.code_space].sphere
+    mapped = not layers and not sphere and len(model.ema["decoder"].mapping) > 0
+    found = {
+        "mix": not layers,
+        "truncate": sphere,
+        "ganspace": len(model.spaces) == 1,
+        "sefa": mapped,
+        "refine": not model.has_encoder,
+    }
     return {name for name, refused in found.items() if refused}
 
 

@@ -86,7 +86,13 @@ class Truncate(Task):
             raise UserError(f"task.psis={self.psis}: give some numbers, as [0,0.5,1]")
 
     def __call__(self, material: Material, output: Path) -> list[str]:
-        """Writes ``truncate.png`` and ``truncate.safetensors``."""
+        """Writes ``truncate.png`` and ``truncate.safetensors``.
+
+        Raises:
+            UserError: the codes have no mean to go to.
+        """
+        if material.model.spaces[material.space].sphere:
+            raise UserError(f"task=truncate: codes of {material.space} lie on a sphere, around a mean that is no code")
         codes = truncate(material.codes, mean_code(material.model, material.space), self.psis)
         images = material.decode(codes, material.space, "truncating")
         originals = material.originals()
