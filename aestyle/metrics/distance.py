@@ -126,10 +126,8 @@ class OfSampleReconstructions(OfSamples):
 
     def features(self, subject: Subject) -> Tensor:
         """Features of the reconstructed samples."""
-        model = subject.autoencoder
         count = subject.count_samples(self.num_images, self.reference)
-        rec = (model.decode(model.encode(x)) for x in subject.samples(count, self.seed))
-        return subject.extract(self.extractor, rec)
+        return subject.extract(self.extractor, (rec for _, rec in subject.sample_reconstructions(count, self.seed)))
 
 
 def _finite(*features: Tensor) -> bool:

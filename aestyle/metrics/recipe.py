@@ -138,6 +138,12 @@ class Subject:
             with batch_statistics(self.autoencoder):
                 yield from self.drawn(self.autoencoder.sample, n, seed, "samples", norm_batch)
 
+    def sample_reconstructions(self, n: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of ``n`` samples of the prior beside their reconstructions G(E(x)), neither clamped."""
+        model = self.autoencoder
+        for x in self.samples(n, seed):
+            yield x, model.decode(model.encode(x))
+
     def pairs(self, n: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``n`` pairs of independent samples, no sample in two of them: batches (at most 8, C, H, W), not clamped."""
         if self.fakes is not None:

@@ -1,6 +1,7 @@
 """How far reconstructions are from their originals, in pixels and in features."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,18 @@ class ReconstructionMetric(Recipe):
 
     def __call__(self, subject: Subject) -> Measurement:
         """Reconstructs every picture of the split once."""
-        values = subject.gather(self.compare(x, rec).double() for x, rec in subject.reconstructions(self.split))
-        return Measurement(self.name, self.summary(values), self.split, len(values))
+        return self.measure(subject, subject.reconstructions(self.split), self.split)
+
+    def measure(self, subject: Subject, pairs: Iterable[tuple[Tensor, Tensor]], split: str) -> Measurement:
+        """The figure of pictures and their reconstructions, batch by batch.
+
+        Args:
+            subject: brings the results of several processes together.
+            pairs: batches (n, C, H, W) in [-1, 1] of both.
+            split: what the pictures are.
+        """
+        values = subject.gather(self.compare(x, rec).double() for x, rec in pairs)
+        return Measurement(self.name, self.summary(values), split, len(values))
 
     @abstractmethod
     def compare(self, x: Tensor, rec: Tensor) -> Tensor:
@@ -116,9 +127,9 @@ class ReconstructionDistance(ReconstructionMetric):
     clamp: bool = True
     scale: float = 1.0
 
-    def __call__(self, subject: Subject) -> Measurement:
-        """Reconstructs every picture of the split once."""
-        measured = super().__call__(subject)
+    def measure(self, subject: Subject, pairs: Iterable[tuple[Tensor, Tensor]], split: str) -> Measurement:
+        """As for any of them, with the name of the network."""
+        measured = super().measure(subject, pairs, split)
         return replace(measured, extractor=self.distance.name, resize=self.distance.resize)
 
     def compare(self, x: Tensor, rec: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from aestyle.metrics.frechet import (
 from aestyle.metrics.identity import SameIdentity
 from aestyle.metrics.kernel import ReconstructionKernelDistance, SampleKernelDistance
 from aestyle.metrics.manifold import Coverage, Density, Precision, Recall
+from aestyle.metrics.own_samples import OwnSamples, SampleVariance
 from aestyle.metrics.path_length import PerceptualPathLength
 from aestyle.metrics.perceptual import EffLite0Distance, EffLite0RawDistance
 from aestyle.metrics.recipe import Recipe
@@ -56,6 +57,8 @@ RECIPES: list[Recipe] = [
     PerceptualPathLength(name="ppl_z_full", distance=DISTANCE, num_pairs=21, space="z", sampling="full"),
     PairDiversity(name="pairs", distance=DISTANCE, num_pairs=21),
     ReconstructionRMSESpread(name="rec_rmse_std", parts=3),
+    OwnSamples(name="sample_rec_mse", of=ReconstructionMSE(name="rec_mse"), num_images=37),
+    SampleVariance(name="sample_variance", num_images=37),
     RealSlicedWasserstein(name="real_swd", per_image=2, directions=3),
     OverSeeds(
         name="swd_std",
