@@ -73,7 +73,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Below:
-    """``a`` lies below ``bound`` times ``b``; both are of the same column.
+    """``a`` lies below ``bound`` times ``b``; both are of the same column, or of two in the same unit.
 
     Args:
         a: one side.
@@ -86,6 +86,11 @@ class Below:
     b: Quantity
     bound: float = 1.0
     paired: bool = False
+
+    @property
+    def columns(self) -> str:
+        """What is compared."""
+        return ", ".join(dict.fromkeys((self.a.column, self.b.column)))
 
     def __str__(self) -> str:
         factor = "" if self.bound == 1 else f"{self.bound:g} × "
@@ -227,11 +232,11 @@ def compare_pairs(a: Sequence[float], b: Sequence[float], bound: float = 1.0) ->
 
 
 def _compare(comparison: Below, by_seed: BySeed) -> Outcome:
-    runs = dict.fromkeys((*comparison.a.runs, *comparison.b.runs))
-    column = comparison.a.column
-    left, right = (side.keyed(by_seed) for side in (comparison.a, comparison.b))
+    sides = (comparison.a, comparison.b)
+    needed = [(run, side.column) for side in sides for run in side.runs]
+    left, right = (side.keyed(by_seed) for side in sides)
     a, b = tuple(left.values()), tuple(right.values())
-    if absent := tuple(run for run in runs if not by_seed(run, column)):
+    if absent := tuple(dict.fromkeys(run for run, column in needed if not by_seed(run, column))):
         return Outcome(comparison, a, b, Verdict.OPEN, missing=absent)
     if comparison.paired:
         both = [key for key in left if key in right]
@@ -288,7 +293,7 @@ def details(judgements: Sequence[Judgement]) -> Table:
         (
             str(number),
             str(outcome.comparison),
-            outcome.comparison.a.column,
+            outcome.comparison.columns,
             Cell(outcome.a),
             Cell(outcome.b),
             _number(outcome.ratio, ".3f"),

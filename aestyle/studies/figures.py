@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from aestyle.data.transforms import to_float
+from aestyle.metrics.recipe import spaced
+from aestyle.studies.loading import load_data, load_run
 from aestyle.studies.results import Results
 from aestyle.studies.sheets import Sheet
 
@@ -71,6 +75,13 @@ def run_folders(results: Results, runs: Sequence[str]) -> list[Path]:
     if absent := [run for run, folder in found.items() if folder is None]:
         raise MissingRunError(f"no run folder of {', '.join(absent)}")
     return [folder for folder in found.values() if folder]
+
+
+def pictures_of(run_dir: Path, count: int | None = None, split: str = "test") -> Tensor:
+    """Pictures (count, C, H, W) in [-1, 1] spread over a split of a run's data; None: all of them."""
+    _, cfg, info = load_run(run_dir)
+    images = load_data(cfg, info).images(split)
+    return to_float(images.batch(spaced(len(images), count)))
 
 
 def plot(ylabel: str) -> tuple[Figure, Axes]:

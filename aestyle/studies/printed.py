@@ -16,7 +16,8 @@ class Printed(ABC):
     """The numbers of a paper's tables, and how a scale's results are laid out beside them.
 
     The file has ``titles`` of data sets and models, ``datasets`` of each scale, and ``columns``: for each whether
-    lower or higher is ``better``, and for each scale its ``title`` and ``metric``.
+    lower or higher is ``better``, and for each scale its ``title`` and ``metric``, and another metric of the same run
+    that this one is divided by (``per``), if any.
 
     Args:
         content: the file as nested dictionaries.
@@ -51,7 +52,14 @@ class Printed(ABC):
 
     def by_seed(self, results: Results, scale: str) -> BySeed:
         """Gives the values of a run in a column over seeds."""
-        return lambda run, column: results.by_seed(run, self.metric(column, scale))
+
+        def values(run: str, column: str) -> dict[int, float]:
+            found = results.by_seed(run, self.metric(column, scale))
+            per = self.content["columns"][column][scale].get("per")
+            base = results.by_seed(run, per) if per else dict.fromkeys(found, 1.0)
+            return {seed: value / base[seed] for seed, value in found.items() if seed in base}
+
+        return values
 
     def is_lower_better(self, column: str) -> bool:
         """Whether small numbers of this column are good."""

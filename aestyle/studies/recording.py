@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aestyle.studies.figures import Picture
+from rich.console import Console
+
+from aestyle.studies.claims import Judgement, cautions, details, in_lines, summary, write_claims
+from aestyle.studies.figures import Picture, draw_all
 from aestyle.studies.results import Results
+from aestyle.studies.showing import Options
 from aestyle.studies.tables import MISSING, Cell, Table
 
 
@@ -28,6 +32,78 @@ def write_tables(tables: Sequence[Noted], folder: Path) -> None:
     for noted in tables:
         noted.table.write(folder, noted.name)
         (folder / f"{noted.name}.md").write_text(noted.to_markdown(), encoding="utf-8")
+
+
+def show_tables(tables: Sequence[Noted], results: Results, folder: Path) -> None:
+    """Prints tables and writes them, and every metric of every run as ``everything``."""
+    write_tables(tables, folder)
+    everything(results).write(folder, "everything")
+    console = Console()
+    console.width = max(console.width, 180)  # a wide table that a terminal wraps is easier to read than a squeezed one
+    for noted in tables:
+        console.print(noted.table.to_rich(), *noted.notes, sep="\n")
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is shown of a study's results.
+
+    Args:
+        title: what is reproduced.
+        commands: how to make it, with ``{scale}`` where the scale goes.
+        tables: with what has to be known to read them.
+        pictures: what can be drawn where the runs are.
+        rules: how claims are decided.
+        judgements: the claims; a study may have none.
+        said: how the paper's numbers stand to each of them.
+        behind: more text at the end.
+    """
+
+    title: str
+    commands: str
+    tables: Sequence[Noted]
+    pictures: Sequence[Picture]
+    rules: str = ""
+    judgements: Sequence[Judgement] = ()
+    said: Sequence[str] = ()
+    behind: Sequence[str] = ()
+
+    def write(self, results: Results, options: Options) -> None:
+        """Writes tables, claims and figures into the study's ``out/<scale>`` and ``RESULTS.md`` beside it.
+
+        What holds, and what could not be drawn, is printed.
+        """
+        write_tables(self.tables, options.output)
+        everything(results).write(options.output, "everything")
+        if self.judgements:
+            write_claims(self.judgements, self.said, options.output)
+        _, left_out = draw_all(self.pictures, options.output)
+        suffix = "" if options.scale == "cpu" else f"_{options.scale}"
+        analysis = read_text(options.folder / f"ANALYSIS{suffix}.md")
+        target = options.folder / f"RESULTS{suffix}.md"
+        text = put_together(self.title, self.commands, results, analysis, self._sections(results, options))
+        target.write_text(text, encoding="utf-8")
+        told = [*in_lines(self.judgements), *left_out, f"{target} is written"]
+        Console().print(*told, sep="\n", soft_wrap=True, highlight=False)
+
+    def _sections(self, results: Results, options: Options) -> dict[str, Sequence[str]]:
+        where = options.output.relative_to(options.folder).as_posix()
+        claims, comparisons = list[str](), list[str]()
+        if self.judgements:
+            claims = [summary(self.judgements, self.said).to_markdown(), *(f"{c}\n" for c in cautions(self.judgements))]
+            comparisons = [details(self.judgements).to_markdown()]
+        return {
+            **({"What holds": [self.rules, "", *claims]} if claims else {}),
+            "Tables": [noted.to_markdown() for noted in self.tables],
+            "Figures": shown(self.pictures, options.output, where),
+            f"Behind the {'claims and the ' if claims else ''}tables": [
+                *comparisons,
+                *self.behind,
+                runs_table(results).to_markdown(),
+                f"Every metric of every run: [{where}/everything.csv]({where}/everything.csv).",
+                "",
+            ],
+        }
 
 
 def everything(results: Results) -> Table:

@@ -15,14 +15,22 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aestyle.data.transforms import to_float
 from aestyle.engine.callbacks.stats import FILE as STATS
 from aestyle.latents.batches import decode_all, encode_all
 from aestyle.latents.mixing import choose_layers, mix_all_pairs, to_layers
 from aestyle.metrics.recipe import spaced
 from aestyle.protocol import LatentModel
-from aestyle.studies.figures import MissingRunError, Picture, aligned, draw_all, plot, run_dirs, run_folders
-from aestyle.studies.loading import load_data, load_run
+from aestyle.studies.figures import (
+    MissingRunError,
+    Picture,
+    aligned,
+    draw_all,
+    pictures_of,
+    plot,
+    run_dirs,
+    run_folders,
+)
+from aestyle.studies.loading import load_run
 from aestyle.studies.report import read_lines
 from aestyle.studies.results import Results
 from experiments.ae_stylegan.options import Options, command
@@ -106,7 +114,7 @@ def draw_samples(results: Results, paper: Paper, runs: Sequence[str], rows: int 
 def draw_reconstructions(results: Results, runs: dict[str, str]) -> Figure:
     """Held-out pictures and, below, the reconstructions of each run (by the name that is written beside it)."""
     folders = run_folders(results, list(runs.values()))
-    x = held_out(folders[0], PICTURES)
+    x = pictures_of(folders[0], PICTURES)
     models = [_model(folder) for folder in folders]
     return sheet([_colour(x), *(_colour(model.decode(model.encode(x))) for model in models)], ["real", *runs])
 
@@ -131,7 +139,7 @@ def draw_mixing(results: Results, run: str, rows: int = MIXED_A, columns: int = 
     """The grid of Figure 6 from held-out pictures: below and right of the reconstructions A's codes with B's layers."""
     folder = run_folders(results, [run])[0]
     model = _model(folder)
-    x = _colour(held_out(folder, rows + columns))
+    x = _colour(pictures_of(folder, rows + columns))
     codes, space = to_layers(model, encode_all(model, x[:, : model.channels]))
     rec = _colour(decode_all(model, codes, space))
     pairs = mix_all_pairs(codes[:rows], codes[rows:], choose_layers(None, codes.shape[1]))
@@ -141,13 +149,6 @@ def draw_mixing(results: Results, run: str, rows: int = MIXED_A, columns: int = 
     heads = [torch.cat([blank, x[rows:]]), torch.cat([blank, rec[rows:]])]
     names = ["B", "reconstructed", *[""] * rows]
     return sheet([*heads, *body], names, ["A", "reconstructed", *[""] * columns])
-
-
-def held_out(run_dir: Path, count: int) -> Tensor:
-    """Pictures (count, C, H, W) in [-1, 1] spread over the test split of a run's data."""
-    _, cfg, info = load_run(run_dir)
-    images = load_data(cfg, info).images("test")
-    return to_float(images.batch(spaced(len(images), count)))
 
 
 def _model(run_dir: Path) -> LatentModel:

@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
 
-from rich.console import Console
-
-from aestyle.studies.recording import Noted, everything, write_tables
+from aestyle.studies.recording import Noted, show_tables
 from aestyle.studies.results import Results
 from aestyle.studies.tables import Cell, Table
 from experiments.ae_stylegan.options import Options, command
@@ -143,13 +141,7 @@ def all_tables(results: Results, paper: Paper, scale: str) -> list[Noted]:
 def main(options: Options) -> None:
     """Prints and writes the tables."""
     results, paper = options.results(), Paper.load()
-    tables = all_tables(results, paper, options.scale)
-    write_tables(tables, options.output)
-    everything(results).write(options.output, "everything")
-    console = Console()
-    console.width = max(console.width, 180)  # a wide table that a terminal wraps is easier to read than a squeezed one
-    for noted in tables:
-        console.print(noted.table.to_rich(), *noted.notes, sep="\n")
+    show_tables(all_tables(results, paper, options.scale), results, options.output)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,7 @@ Text by hand belongs into ``ANALYSIS.md`` (``ANALYSIS_paper.md``), which is incl
 document is written by hand, and no number in it comes from anywhere but the result files and ``paper.yaml``.
 """
 
-from rich.console import Console
-
-from aestyle.studies.claims import cautions, details, in_lines, summary, write_claims
-from aestyle.studies.figures import draw_all
-from aestyle.studies.recording import everything, put_together, read_text, runs_table, shown, write_tables
+from aestyle.studies.recording import Record
 from aestyle.studies.showing import Options, command
 from experiments.iaae.claims import judge_all, printed_ratios
 from experiments.iaae.figures import all_pictures
@@ -35,33 +31,9 @@ RULES = (
 def main(options: Options) -> None:
     """Writes everything that can be made from the results that are there."""
     results, paper = options.results(), Paper.load()
-    tables, judgements, said = (
-        all_tables(results, paper),
-        judge_all(results, paper),
-        printed_ratios(paper, options.scale),
-    )
-    write_tables(tables, options.output)
-    everything(results).write(options.output, "everything")
-    write_claims(judgements, said, options.output)
-    pictures = all_pictures(results, paper)
-    _, left_out = draw_all(pictures, options.output)
-    suffix = "" if options.scale == "cpu" else f"_{options.scale}"
-    where = options.output.relative_to(options.folder).as_posix()
-    sections = {
-        "What holds": [RULES, "", summary(judgements, said).to_markdown(), *(f"{c}\n" for c in cautions(judgements))],
-        "Tables": [noted.to_markdown() for noted in tables],
-        "Figures": shown(pictures, options.output, where),
-        "Behind the claims and the tables": [
-            details(judgements).to_markdown(),
-            runs_table(results).to_markdown(),
-            f"Every metric of every run: [{where}/everything.csv]({where}/everything.csv).",
-            "",
-        ],
-    }
-    analysis = read_text(options.folder / f"ANALYSIS{suffix}.md")
-    target = options.folder / f"RESULTS{suffix}.md"
-    target.write_text(put_together("IAAE", COMMANDS, results, analysis, sections), encoding="utf-8")
-    Console().print(*in_lines(judgements), *left_out, f"{target} is written", sep="\n", soft_wrap=True, highlight=False)
+    tables, pictures = all_tables(results, paper), all_pictures(results, paper)
+    said = printed_ratios(paper, options.scale)
+    Record("IAAE", COMMANDS, tables, pictures, RULES, judge_all(results, paper), said).write(results, options)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ from functools import reduce
 from itertools import product
 
 import numpy as np
-from rich.console import Console
 
 from aestyle.studies.claims import SIGNIFICANCE
-from aestyle.studies.recording import Noted, everything, write_tables
+from aestyle.studies.recording import Noted, show_tables
 from aestyle.studies.results import Result, Results
 from aestyle.studies.showing import Options, command
 from aestyle.studies.tables import MISSING, Cell, Table, detectable, holm, welch
@@ -262,13 +261,7 @@ def all_tables(results: Results, paper: Paper) -> list[Noted]:
 def main(options: Options) -> None:
     """Prints and writes the tables."""
     results, paper = options.results(), Paper.load()
-    tables = all_tables(results, paper)
-    write_tables(tables, options.output)
-    everything(results).write(options.output, "everything")
-    console = Console()
-    console.width = max(console.width, 180)  # a wide table that a terminal wraps is easier to read than a squeezed one
-    for noted in tables:
-        console.print(noted.table.to_rich(), *noted.notes, sep="\n")
+    show_tables(all_tables(results, paper), results, options.output)
 
 
 if __name__ == "__main__":

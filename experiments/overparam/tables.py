@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from rich.console import Console
-
-from aestyle.studies.recording import Noted, write_tables
+from aestyle.studies.recording import Noted, show_tables
 from aestyle.studies.results import Results
 from aestyle.studies.showing import Options
 from aestyle.studies.tables import Cell, Table
@@ -134,12 +132,8 @@ def _ratio(a: Cell, b: Cell) -> str:
 
 def main(options: Options) -> None:
     """Prints and writes the tables."""
-    tables = all_tables(options.results(), Paper.load(), options.folder)
-    write_tables(tables, options.output)
-    console = Console()
-    console.width = max(console.width, 160)  # a wide table that a terminal wraps is easier to read than a squeezed one
-    for noted in tables:
-        console.print(noted.table.to_rich(), *noted.notes, sep="\n")
+    results, paper = options.results(), Paper.load()
+    show_tables(all_tables(results, paper, options.folder), results, options.output)
 
 
 if __name__ == "__main__":

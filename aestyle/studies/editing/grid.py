@@ -1,7 +1,10 @@
 """``task=grid``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from aestyle.errors import UserError
 from aestyle.latents.interpolation import between_corners
@@ -44,18 +47,27 @@ class Grid(Task):
         space = self.space or material.space
         corners = material.codes_in(space)[:4]
         codes = between_corners(corners, self.side, self.how)
-        body = [[Cell(image) for image in row] for row in material.decode(codes, space, "grid")]
-        ends = material.originals()
-        aside = len(ends[0])
-        blank: list[Cell | None] = [None] * aside
-        left = [ends[0], *[blank] * (self.side - 2), ends[2]]
-        right = [ends[1], *[blank] * (self.side - 2), ends[3]]
-        sheet = Sheet(
-            [[*a, *row, *b] for a, row, b in zip(left, body, right, strict=True)],
-            title=f"{self.how} in {space} between {', '.join(material.names[:4])}",
-            columns=[*["picture"] * aside, *[""] * self.side, *["picture"] * aside],
-            column_groups=[aside, aside + self.side],
-        )
+        title = f"{self.how} in {space} between {', '.join(material.names[:4])}"
+        sheet = square(material.decode(codes, space, "grid"), material.originals()[:4], title)
         path = publish(sheet, output, "grid")
         saved = material.save_codes(output / "grid.safetensors", space, grid=codes, codes=corners)
         return [f"{self.side} x {self.side} pictures between four are in {path}, their codes in {saved}"]
+
+
+def square(images: Tensor, corners: Sequence[Sequence[Cell | None]], title: str = "") -> Sheet:
+    """A square of pictures beside those that its corners reconstruct.
+
+    Args:
+        images: (side, side, C, R, R) in [-1, 1].
+        corners: pictures to show beside the top left, top right, bottom left and bottom right corner; equally many.
+        title: heading.
+    """
+    aside, side = len(corners[0]), len(images)
+    blank: list[Sequence[Cell | None]] = [[None] * aside] * (side - 2)
+    left, right = [corners[0], *blank, corners[2]], [corners[1], *blank, corners[3]]
+    return Sheet(
+        [[*a, *map(Cell, row), *b] for a, row, b in zip(left, images, right, strict=True)],
+        title=title,
+        columns=[*["picture"] * aside, *[""] * side, *["picture"] * aside],
+        column_groups=[aside, aside + side],
+    )
