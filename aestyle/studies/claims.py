@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from rich.console import Console
 from scipy.stats import ttest_rel
 
 from aestyle.studies.tables import Cell, Table, welch
@@ -322,6 +323,12 @@ def in_lines(judgements: Sequence[Judgement]) -> list[str]:
         f"{n:2} [{styles[j.verdict]}]{j.verdict}[/]: {j.claim.source}: {j.claim.statement} ({j.reason})"
         for n, j in enumerate(judgements, start=1)
     ]
+
+
+def show_claims(judgements: Sequence[Judgement], said: Sequence[str], folder: Path) -> None:
+    """Prints claims and writes them."""
+    write_claims(judgements, said, folder)
+    Console().print(*in_lines(judgements), *cautions(judgements), sep="\n", highlight=False)
 
 
 def write_claims(judgements: Sequence[Judgement], said: Sequence[str], folder: Path) -> None:

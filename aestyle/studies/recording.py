@@ -13,6 +13,8 @@ from aestyle.studies.results import Results
 from aestyle.studies.showing import Options
 from aestyle.studies.tables import MISSING, Cell, Table
 
+PROTOCOL = "How these runs differ from the paper's"
+
 
 @dataclass(frozen=True)
 class Noted:
@@ -57,6 +59,7 @@ class Record:
         judgements: the claims; a study may have none.
         said: how the paper's numbers stand to each of them.
         behind: more text at the end.
+        protocol: what ``PROTOCOL.md`` tells.
     """
 
     title: str
@@ -67,6 +70,7 @@ class Record:
     judgements: Sequence[Judgement] = ()
     said: Sequence[str] = ()
     behind: Sequence[str] = ()
+    protocol: str = PROTOCOL
 
     def write(self, results: Results, options: Options) -> None:
         """Writes tables, claims and figures into the study's ``out/<scale>`` and ``RESULTS.md`` beside it.
@@ -81,7 +85,8 @@ class Record:
         suffix = "" if options.scale == "cpu" else f"_{options.scale}"
         analysis = read_text(options.folder / f"ANALYSIS{suffix}.md")
         target = options.folder / f"RESULTS{suffix}.md"
-        text = put_together(self.title, self.commands, results, analysis, self._sections(results, options))
+        sections = self._sections(results, options)
+        text = put_together(self.title, self.commands, results, analysis, sections, self.protocol)
         target.write_text(text, encoding="utf-8")
         told = [*in_lines(self.judgements), *left_out, f"{target} is written"]
         Console().print(*told, sep="\n", soft_wrap=True, highlight=False)
@@ -119,7 +124,12 @@ def everything(results: Results) -> Table:
 
 
 def put_together(
-    paper: str, commands: str, results: Results, analysis: str, sections: Mapping[str, Sequence[str]]
+    paper: str,
+    commands: str,
+    results: Results,
+    analysis: str,
+    sections: Mapping[str, Sequence[str]],
+    protocol: str = PROTOCOL,
 ) -> str:
     """The text of ``RESULTS.md``.
 
@@ -129,6 +139,7 @@ def put_together(
         results: the recorded runs.
         analysis: what people wrote about it; may be empty.
         sections: lines below each heading.
+        protocol: what ``PROTOCOL.md`` tells.
     """
     missing = results.missing()
     absent = f"Missing: {', '.join(missing)}." if missing else "Every run of the study is there."
@@ -140,7 +151,7 @@ def put_together(
             "",
             commands.format(scale=results.scale),
             f"{cost(results)} {absent} Entries are mean ± standard deviation over seeds (how many seeds). "
-            "How these runs differ from the paper's: [PROTOCOL.md](PROTOCOL.md).",
+            f"{protocol}: [PROTOCOL.md](PROTOCOL.md).",
             "",
             *([analysis.strip(), ""] if analysis.strip() else []),
             *(line for heading, lines in sections.items() for line in (f"## {heading}", "", *lines)),

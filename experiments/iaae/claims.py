@@ -6,9 +6,7 @@
 The claims and their bounds stand in ``statements.py``, the rules of their verdicts in ``aestyle/studies/claims.py``.
 """
 
-from rich.console import Console
-
-from aestyle.studies.claims import Judgement, cautions, in_lines, judge, said_by_paper, write_claims
+from aestyle.studies.claims import Judgement, judge, said_by_paper, show_claims
 from aestyle.studies.results import Results
 from aestyle.studies.showing import Options, command
 from experiments.iaae.paper import FOLDER, Paper
@@ -30,8 +28,7 @@ def main(options: Options) -> None:
     """Prints and writes the claims."""
     paper = Paper.load()
     judgements = judge_all(options.results(), paper)
-    write_claims(judgements, printed_ratios(paper, options.scale), options.output)
-    Console().print(*in_lines(judgements), *cautions(judgements), sep="\n", highlight=False)
+    show_claims(judgements, printed_ratios(paper, options.scale), options.output)
 
 
 if __name__ == "__main__":
