@@ -29,7 +29,7 @@ def most_similar(x: Tensor, candidates: Tensor, count: int = 4, centre: float = 
         raise UserError(f"centre={centre}: give a share of the side above 0, at most 1")
     side = max(1, round(centre * x.shape[-1]))
     start = (x.shape[-1] - side) // 2
-    x, candidates = (images[..., start : start + side, start : start + side].double() for images in (x, candidates))
+    x, candidates = (images[..., start : start + side, start : start + side].float() for images in (x, candidates))
     similar = [torch.cat([_ssim(image, few) for few in candidates.split(batch_size)]) for image in x]
     return torch.stack(similar).topk(count, dim=1).indices
 

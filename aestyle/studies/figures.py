@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from aestyle.data.datamodule import ImageDataModule
 from aestyle.data.transforms import to_float
 from aestyle.metrics.recipe import spaced
 from aestyle.studies.loading import load_data, load_run
@@ -79,9 +81,15 @@ def run_folders(results: Results, runs: Sequence[str]) -> list[Path]:
 
 def pictures_of(run_dir: Path, count: int | None = None, split: str = "test") -> Tensor:
     """Pictures (count, C, H, W) in [-1, 1] spread over a split of a run's data; None: all of them."""
-    _, cfg, info = load_run(run_dir)
-    images = load_data(cfg, info).images(split)
+    images = _data_of(run_dir).images(split)
     return to_float(images.batch(spaced(len(images), count)))
+
+
+@lru_cache(maxsize=1)
+def _data_of(run_dir: Path) -> ImageDataModule:
+    """The data of a run, decoded once for several figures."""
+    _, cfg, info = load_run(run_dir)
+    return load_data(cfg, info)
 
 
 def plot(ylabel: str) -> tuple[Figure, Axes]:

@@ -28,7 +28,7 @@ from aestyle.studies.sheets import Cell, Sheet
 from aestyle.studies.showing import Options, command
 from experiments.pioneer.paper import FOLDER, Paper
 from experiments.pioneer.settings import GAMES, MAIN, SAMPLES
-from experiments.pioneer.training import FAKE, GENERATED, REAL, Curves, above_floor, kept
+from experiments.pioneer.training import FAKE, GENERATED, REAL, Curves, above_floor, batch_of, kept, of_uniform_codes
 
 COLUMNS = 10
 """A row shows this many pictures."""
@@ -89,8 +89,8 @@ def _of_models(results: Results, paper: Paper) -> Iterator[Picture]:
 def _of_trainings(results: Results, paper: Paper) -> Iterator[Picture]:
     yield Picture(
         "kl",
-        "The KL terms above their floor along the training (mean over seeds, band: one standard deviation); growth "
-        "goes on at the dotted lines",
+        "The KL terms above their floor along the training (mean over seeds, band: one standard deviation). Growth "
+        "goes on at the dotted lines; dashed: a batch of codes that are uniform on the sphere",
         partial(draw_divergences, results, paper, GAMES),
     )
 
@@ -179,6 +179,8 @@ def draw_divergences(results: Results, paper: Paper, runs: Sequence[str]) -> Fig
     for axes, (run, seeds) in zip(grid, found.items(), strict=True):
         for name, label in LINES.items():
             _band(axes, seeds, name, label)
+        if batch := batch_of(results, run):
+            axes.axhline(of_uniform_codes(batch), color="#888888", linestyle="--", linewidth=1)
         for kimg in _growth(seeds[0]):
             axes.axvline(kimg, color="#888888", linestyle=":", linewidth=1)
         axes.set_title(paper.title(run), fontsize=9)

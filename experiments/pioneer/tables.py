@@ -17,7 +17,7 @@ from aestyle.studies.tables import Cell, Table
 from experiments.notes import SMALL
 from experiments.pioneer.paper import FOLDER, Paper
 from experiments.pioneer.settings import GAMES, GROWTH, MAIN, METHODS, SIZES, SPECTRAL
-from experiments.pioneer.training import of_uniform_codes
+from experiments.pioneer.training import batch_of, of_uniform_codes
 from experiments.pioneer.values import Values
 
 Row = tuple[str | Cell, ...]
@@ -102,7 +102,8 @@ class Layout:
     def floor(self) -> list[str]:
         """What the sliced distance of real pictures is."""
         found = self.values.cell(MAIN[self.results.scale], "real_swd")
-        return [f"SWD of held-out pictures from as many training pictures: {found}."] if found.values else []
+        text = f"SWD of the held-out pictures from as many training pictures: {found}; it is larger the fewer they are."
+        return [text] if found.values else []
 
     # -- what the paper says in words --------------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ class Layout:
             found = [result for (name, _), result in self.results.found.items() if name == run]
             cells = (self.values.cell(run, column) for column in columns)
             minutes = Cell.of([result["train_seconds"] / 60 for result in found])
-            rows.append((f"{run}: {self.paper.title(run)}", *cells, minutes, f"{len(found)} of {len(planned)}"))
+            rows.append((run, *cells, minutes, f"{len(found)} of {len(planned)}"))
         headings = ("minutes of training", "trainings that ended")
         return Table("Ablations: spectral norm, growth", ("run", *self.headings(columns), *headings), tuple(rows))
 
@@ -159,12 +160,8 @@ class Layout:
         return Table("Divergence of codes above its floor, last tenth of the training", ("run", *headings), rows)
 
     def _of_uniform(self, run: str) -> str:
-        configs = [r["config"] for (name, _), r in self.results.found.items() if name == run and "config" in r]
-        if not configs:
-            return ""
-        grown = configs[0].get(f"method.growth.batch_sizes.{configs[0].get('resolution')}")
-        batch = int(grown or configs[0]["batch_size"])
-        return f"{of_uniform_codes(batch):.3f} (batch {batch})"
+        batch = batch_of(self.results, run)
+        return f"{of_uniform_codes(batch):.3f} (batch {batch})" if batch else ""
 
 
 def all_tables(results: Results, paper: Paper) -> list[Noted]:

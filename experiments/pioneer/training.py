@@ -66,6 +66,16 @@ def last(values: np.ndarray) -> float:
     return float(values[-_tenth(values) :].mean())
 
 
+def batch_of(results: Results, run: str) -> int | None:
+    """Images an iteration of a run has at full size; None where no result tells."""
+    for (name, _), result in results.found.items():
+        if name == run and "config" in result:
+            config = result["config"]
+            grown = config.get(f"method.growth.batch_sizes.{config['resolution']}")
+            return int(grown or config["batch_size"])
+    return None
+
+
 def of_uniform_codes(batch: int) -> float:
     """How far above the floor the divergence of so many codes is on average that *are* uniform on the sphere.
 

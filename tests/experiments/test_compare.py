@@ -16,7 +16,7 @@ from experiments.compare import figures
 from experiments.compare import record as recording
 from experiments.compare.tables import COLUMNS, MEAN_IMAGE, NOT_OFFERED, methods, table
 from tests.experiments.recorded import new_study, write
-from tests.helpers import ROOT, contents
+from tests.helpers import ROOT, answer, contents
 from tests.tiny import METHODS, compose_tiny
 
 STUDY = ROOT / "experiments" / "compare"
@@ -81,3 +81,11 @@ def test_results_are_written_with_whatever_is_there(study: Options) -> None:
     assert "paper" not in text.replace("experiments/pioneer", "")
     assert all(f"| {method} |" in text for method in methods(study.results()))
     assert "Claims" not in text
+
+
+@pytest.mark.slow
+def test_every_run_of_the_study_composes() -> None:
+    said = answer("study", f"path={STUDY}", "scale=cpu", "dry=true")
+    assert said.code == 0, said
+    assert "13 runs" in said.out
+    assert "refused" not in said.out

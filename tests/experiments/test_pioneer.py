@@ -22,9 +22,9 @@ from experiments.pioneer.paper import Paper
 from experiments.pioneer.settings import GAMES, GROWTH, MAIN, METHODS, SAMPLES, SIZES, SPECTRAL
 from experiments.pioneer.statements import all_claims
 from experiments.pioneer.tables import all_tables
-from experiments.pioneer.training import EXCESS, FAKE, GENERATED, REAL, keep, kept, of_uniform_codes
+from experiments.pioneer.training import EXCESS, FAKE, GENERATED, REAL, batch_of, keep, kept, of_uniform_codes
 from tests.experiments.recorded import new_study, write
-from tests.helpers import ROOT, choices, contents
+from tests.helpers import ROOT, answer, choices, contents
 from tests.tiny import TINY, run_training
 
 STUDY = ROOT / "experiments" / "pioneer"
@@ -53,7 +53,8 @@ def record(options: Options, random: np.random.Generator, **metrics: dict[str, f
 
 def train(options: Options, run: str, seed: int, real: float, fake: float) -> None:
     """Statistics of a training in a run folder: E pulls codes of real images from twice ``real`` to it."""
-    folder = options.results().run_dir(run, seed)
+    assert options.runs
+    folder = options.runs / "cpu" / f"{run}-seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     floor = 1.5 + 1e-4 * seed
     lines = [
@@ -110,6 +111,13 @@ class TestDivergences:
         found = [moment_kl(c.mean(dim=0), c.var(dim=0, unbiased=False)) for c in codes]
         excess = float(torch.stack(found).mean()) - sphere_kl_floor(128)
         assert of_uniform_codes(batch) == pytest.approx(excess, rel=0.05)
+
+    def test_the_batch_is_that_of_the_full_size(self, study: Options) -> None:
+        config = {"resolution": 16, "batch_size": 8}
+        write(study, "age", 0, {}, config=config)
+        write(study, "pioneer", 0, {}, config={**config, "method.growth.batch_sizes.16": 24})
+        found = [batch_of(study.results(), run) for run in ("age", "pioneer", "no_growth")]
+        assert found == [8, 24, None]
 
     def test_curves_stay_when_the_run_folder_is_gone(self, study: Options) -> None:
         write(study, "age", 1, {})
@@ -203,6 +211,15 @@ def test_results_are_written_with_whatever_is_there(study: Options, scale: str) 
     assert str(study.folder) not in text
     for part in SIZES[scale]:
         assert f"Table 1: {part}" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scale", "runs"), [("cpu", 18), ("paper", 12)])
+def test_every_run_of_the_study_composes(scale: str, runs: int) -> None:
+    said = answer("study", f"path={STUDY}", f"scale={scale}", "dry=true")
+    assert said.code == 0, said
+    assert f"{runs} runs" in said.out
+    assert "refused" not in said.out
 
 
 @pytest.mark.slow
