@@ -76,11 +76,15 @@ def training_step(case: Case) -> Step:
     overrides += case.options
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [*overrides, "method.r1=null", "method.path_length=null", "scale.beta_kimg=0"])
-    module = instantiate(cfg.method, _convert_="all")
+    return without_trainer(instantiate(cfg.method, _convert_="all"), case.batch_size)
+
+
+def without_trainer(module: Any, batch_size: int) -> Step:
+    """The iterations of a method, on random images, driven without a Trainer."""
     optimizers = module.configure_optimizers()
     # in place of what Lightning's Trainer provides
     vars(module).update(optimizers=lambda: optimizers, manual_backward=lambda loss: loss.backward())
-    batch = {"image": torch.rand(case.batch_size, module.channels, 32, 32) * 2 - 1}
+    batch = {"image": torch.rand(batch_size, module.channels, module.resolution, module.resolution) * 2 - 1}
     return lambda: module.training_step(batch, 0)
 
 

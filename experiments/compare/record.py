@@ -12,6 +12,7 @@ from experiments.compare.tables import FOLDER, all_tables
 
 COMMANDS = """```
 python -m aestyle.study path=experiments/compare scale={scale}      # runs what is missing
+python -m experiments.compare.speed --scale {scale}                 # time of the processor
 python -m experiments.compare.record --scale {scale}                # this file, the table, the sheet
 ```
 """

@@ -4,14 +4,15 @@
 CSV into ``experiments/compare/out/<scale>/``.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from aestyle.studies.recording import Noted, show_tables
-from aestyle.studies.results import Result, Results
+from aestyle.studies.results import Result, Results, results_folder
 from aestyle.studies.showing import Options, command
 from aestyle.studies.tables import MISSING, Cell, Table
 
@@ -22,6 +23,9 @@ NOT_OFFERED = "–"
 """Stands where a metric has no meaning for a method."""
 
 MEAN_IMAGE = "mse_mean_image"
+
+SPEED = "speed.json"
+"""Beside the results: what ``speed`` measured."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,11 @@ COLUMNS = (
     Column.measured("distance of two samples", "pairs_efflite0_500", lower=False),
     Column.measured("path length", "ppl_z_full_efflite0_500"),
     Column("parameters, millions", lambda result: sum(result["parameters"].values()) / 1e6),
-    Column("images/s", lambda result: result["images_per_second"], lower=False),
     Column("minutes of training", lambda result: result["train_seconds"] / 60),
 )
+
+SPEEDS = {"training": "ms of training ↓", "reconstruction": "ms of reconstruction ↓", "sample": "ms of a sample ↓"}
+"""Columns of :data:`SPEED`."""
 
 NOTES = (
     "The first three columns are of held-out pictures and their reconstructions; MSE: mean squared error on [-1, 1]. "
@@ -80,9 +86,11 @@ NOTES = (
     "Path length: at random points of great circles between codes of the prior, in features of EfficientNet-lite0, as "
     "are all distances but MSE and SWD. Samples that differ little have short paths: read it beside the distance of "
     "two samples.",
-    "Speed: whole trainings, wall time of a machine with other work as well; parameters: of all networks that are "
-    "trained. Nothing here is tuned for this size, and one seed says nothing of scatter: differences of a few per cent "
-    "mean nothing.",
+    "Parameters: of all networks that are trained. Milliseconds of one processor core an image (`speed.py`): of the "
+    "training as it is at its end (of `progan_l1` that of the encoder alone), of encoding and decoding, of sampling, "
+    "16 images at a time. Minutes of training are wall time of a machine that did other work as well.",
+    "Nothing here is tuned for this size, and one seed says nothing of scatter: differences of a few per cent mean "
+    "nothing.",
 )
 
 
@@ -93,15 +101,27 @@ def methods(results: Results) -> list[str]:
 
 def table(results: Results) -> Table:
     """One row a method, and the mean image of the training pictures as a yardstick."""
+    file = results_folder(results.study, results.scale) / SPEED
+    speeds = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     rows: list[tuple[str | Cell, ...]] = []
     for method in methods(results):
         found = [result for (run, _), result in sorted(results.found.items()) if run == method]
-        rows.append((method, *(column.entry(found) for column in COLUMNS)))
-    marked = Table("Every method", ("method", *(column.heading for column in COLUMNS)), tuple(rows))
-    marked = reduce(lambda t, column: t.mark_best(column.heading, column.lower), COLUMNS, marked)
+        measured = (_speed(speeds.get(method, {}), what, found) for what in SPEEDS)
+        rows.append((method, *(column.entry(found) for column in COLUMNS), *measured))
+    headings = (*(column.heading for column in COLUMNS), *SPEEDS.values())
+    marked = Table("Every method", ("method", *headings), tuple(rows))
+    better = {**{column.heading: column.lower for column in COLUMNS}, **dict.fromkeys(SPEEDS.values(), True)}
+    marked = reduce(lambda t, heading: t.mark_best(heading, better[heading]), headings, marked)
     known = [result["metrics"][MEAN_IMAGE] for result in results.found.values() if MEAN_IMAGE in result["metrics"]]
-    yardstick = ("mean image", Cell.of(known[:1]), *[""] * (len(COLUMNS) - 1))
+    yardstick = ("mean image", Cell.of(known[:1]), *[""] * (len(headings) - 1))
     return Table(marked.title, marked.columns, (*marked.rows, yardstick))
+
+
+def _speed(measured: Mapping[str, Any], what: str, found: Sequence[Result]) -> str | Cell:
+    """An entry of :data:`SPEEDS`; what was measured of another training does not count."""
+    if measured.get("trained") not in {result["config_hash"] for result in found}:
+        return MISSING
+    return NOT_OFFERED if measured[what] is None else Cell((measured[what],))
 
 
 def all_tables(results: Results) -> list[Noted]:

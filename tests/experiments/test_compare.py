@@ -12,7 +12,7 @@ from aestyle.entry import CONF
 from aestyle.studies.showing import Options
 from aestyle.studies.study import Study
 from aestyle.studies.tables import MISSING, Cell
-from experiments.compare import figures
+from experiments.compare import figures, speed
 from experiments.compare import record as recording
 from experiments.compare.tables import COLUMNS, MEAN_IMAGE, NOT_OFFERED, methods, table
 from tests.experiments.recorded import new_study, write
@@ -69,6 +69,41 @@ def test_the_sheet_has_places_for_reconstructions_that_cannot_be(study: Options,
     assert there[:, figures.RECONSTRUCTIONS :].all()
     assert there[:, : figures.RECONSTRUCTIONS].all(axis=1).tolist() == [True, False, True]
     assert not there[1, : figures.RECONSTRUCTIONS].any()
+
+
+def test_speed_is_measured_once_for_each_training(study: Options, monkeypatch) -> None:
+    asked: list[str] = []
+
+    def measured(run_dir: Path) -> dict[str, float | None]:
+        asked.append(run_dir.name)
+        return {"training": 3.0, "reconstruction": None, "sample": len(asked)}
+
+    monkeypatch.setattr(speed, "speed", measured)
+    for method in ("aae", "ali", "age"):
+        write(study, method, 0, {})
+    for method in ("aae", "ali"):
+        (study.folder / "runs" / "cpu" / f"{method}-seed0").mkdir(parents=True)
+    speed.main(study)
+    write(study, "ali", 0, {}, config_hash="trained anew")
+    entries = {row[0]: row[-3:] for row in table(study.results()).rows}
+    assert entries["aae"] == (Cell((3.0,), best=True), NOT_OFFERED, Cell((1.0,), best=True))
+    assert entries["ali"] == entries["age"] == (MISSING, MISSING, MISSING)
+    speed.main(study)
+    assert asked == ["aae-seed0", "ali-seed0", "ali-seed0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["stylegan2", "aae", "progan_l1"])
+def test_speed_of_a_tiny_model(monkeypatch, tmp_path: Path, method: str) -> None:
+    cfg = compose_tiny(f"method={method}", "dataset=orl_faces")
+    model = instantiate(cfg.method, _convert_="all").eval().requires_grad_(False)
+    before = [parameter.clone() for parameter in next(iter(model.networks.values())).parameters()]
+    monkeypatch.setattr(speed, "load_run", lambda run_dir: (model, cfg, None))
+    found = speed.speed(tmp_path)
+    assert found["reconstruction"] is None if method == "stylegan2" else (found["reconstruction"] or 0) > 0
+    assert (found["training"] or 0) > (found["sample"] or 0) > 0
+    after = next(iter(model.networks.values())).parameters()
+    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True))  # it was a training
 
 
 def test_results_are_written_with_whatever_is_there(study: Options) -> None:
