@@ -82,7 +82,7 @@ SPEEDS = {"training": "ms of training ↓", "reconstruction": "ms of reconstruct
 NOTES = (
     "The first three columns are of held-out pictures and their reconstructions; MSE: mean squared error on [-1, 1]. "
     f"{NOT_OFFERED}: the method has no encoder. `two_stage` starts from the trained `stylegan2`, whose time and "
-    "pictures come before its own; `progan_l1` spends three quarters of its pictures on the GAN.",
+    "pictures come before its own; `progan_l1` spends most of its pictures on the GAN.",
     "Path length: at random points of great circles between codes of the prior, in features of EfficientNet-lite0, as "
     "are all distances but MSE and SWD. Samples that differ little have short paths: read it beside the distance of "
     "two samples.",
