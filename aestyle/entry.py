@@ -15,14 +15,10 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 from aestyle.errors import TrainingAborted, UserError
-from aestyle.resolvers import cuda_available, register
-
-_PACKAGE = Path(__file__).parent
-CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
-"""The configuration: inside the package in a wheel, beside it in a checkout."""
+from aestyle.resolvers import CONF, cuda_available, register
 
 PATH_KEYS = (
-    *("run_dir", "run", "ckpt", "init_from", "input", "codes", "output", "real", "fake"),
+    *("run_dir", "run", "ckpt", "init_from", "input", "codes", "output", "real", "fake", "reference"),
     *("dataset.path", "paths.runs", "paths.data", "task.file"),
 )
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""

@@ -13,6 +13,10 @@ from omegaconf.errors import InterpolationToMissingValueError
 
 from aestyle.errors import UserError
 
+_PACKAGE = Path(__file__).parent
+CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
+"""The configuration: inside the package in a wheel, beside it in a checkout."""
+
 NOT_IDENTITY = ("run_dir", "kimg", "paths", "logger", "trainer", "callbacks", "metrics", "evaluate", "hydra", "data")
 """Top-level keys that may differ between two starts of the same run: where it runs, what it logs and measures, how
 long it goes on.
@@ -118,6 +122,11 @@ def at_scale(key: str, values: DictConfig, _root_: DictConfig) -> Any:
     return values[scale.name]
 
 
+def choices(group: str) -> str:
+    """The names in a configuration group, for help texts."""
+    return ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+
+
 def register() -> None:
     """Registers every resolver: ``auto_scale``, ``auto_trainer``, ``run_name``, ``num_ws``, ..."""
     resolvers: dict[str, Callable[..., Any]] = {
@@ -129,6 +138,7 @@ def register() -> None:
         "auto_lr": auto_lr,
         "auto_ema": auto_ema,
         "at_scale": at_scale,
+        "choices": choices,
         "absolute": lambda path: str(Path(path).absolute()),
     }
     for name, function in resolvers.items():

@@ -198,7 +198,8 @@ def test_help_lists_methods_and_data_sets() -> None:
     shown = answer("train", "--help")
     assert shown.code == 0
     lines = dict(line.split(": ", 1) for line in shown.out.splitlines() if ": " in line)
-    for group in ("method", "dataset", "scale", "trainer"):
+    parts = [f"method/{path.name}" for path in (CONF / "method").iterdir() if path.is_dir() and path.name != "scale"]
+    for group in ("method", "dataset", "scale", "trainer", "logger", "launcher", "experiment", "debug", *parts):
         assert lines[group].split(", ") == choices(group)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import pickle
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from aestyle.engine.checkpoint import LAST, SafeCheckpointIO
 from aestyle.engine.module import PhasedModule
+from aestyle.engine.slim import is_slim, write_slim
 from aestyle.errors import UserError
 from aestyle.nets.foreign import (
     State,
@@ -28,6 +30,9 @@ from aestyle.nets.foreign import (
     style_dim_codes,
 )
 from aestyle.nets.generator import num_layers
+from aestyle.protocol import LatentModel
+from aestyle.studies.nvidia import read_network_pickle
+from aestyle.studies.parity import compare, self_check
 from aestyle.studies.training import CONFIG, run_config
 
 BATCH_SIZE = 16
@@ -38,8 +43,18 @@ NVIDIA = {"G": "g", "G_ema": "g_ema", "D": "d"}
 """Their names for what the other codes call so."""
 
 
-def convert(source: Path, output: Path, dataset_path: str | None = None) -> list[str]:
-    """Writes a run folder that holds the networks of a reference checkpoint.
+FILES = (".pt", ".pth", ".pkl")
+"""Endings of what the reference codes write."""
+
+
+def convert(
+    source: Path,
+    output: Path,
+    dataset_path: str | None = None,
+    reference: Path | None = None,
+    tolerance: float = 0.01,
+) -> list[str]:
+    """Writes a run folder, or a model for use alone, that holds the networks of a reference checkpoint.
 
     Hydra must have been initialised with the folder ``conf``, as it is inside a command.
 
@@ -47,35 +62,46 @@ def convert(source: Path, output: Path, dataset_path: str | None = None) -> list
     ``g_ema`` and ``e_ema`` (or from ``g`` and ``e``), the trained ones from ``g`` and ``e`` (or from the averaged).
 
     Args:
-        source: checkpoint of rosinality/stylegan2-pytorch or of AE-StyleGAN's own code, or state dicts of NVIDIA's
-            stylegan2-ada-pytorch or stylegan3 (StyleGAN2 without classes) under G, G_ema, D.
-        output: the run folder; it must not exist, or be empty.
+        source: checkpoint of rosinality/stylegan2-pytorch or of AE-StyleGAN's own code, network pickle of NVIDIA's
+            stylegan2-ada-pytorch or stylegan3 (StyleGAN2 without classes), or its state dicts under G, G_ema, D.
+        output: the run folder, which must not exist, or be empty; or a ``.safetensors`` file, which is replaced: the
+            averaged networks, unrounded.
         dataset_path: folder of pictures that the run is about; None leaves it open.
+        reference: pictures of the reference code to compare with; see :func:`aestyle.studies.parity.compare`.
+        tolerance: the largest difference of a pixel in [-1, 1] that the comparison takes.
 
     Returns:
         What was found, line by line.
 
     Raises:
-        UserError: the file cannot be read or is of another kind, or the folder is not empty.
+        UserError: the file cannot be read or is of another kind, its pictures are not those of ``reference``, or the
+            folder is not empty; nothing is written then.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    alone = is_slim(output)
+    if not alone and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"output={output} exists already: choose another folder, or empty it")
     checkpoint = read_foreign(source)
     with _unknown_layout(source):
         states = translate(checkpoint)
-        cfg = matching_config(states, output, dataset_path)
+        cfg = matching_config(states, output, dataset_path, checkpoint.get("stddev_group", 4))
     method = fitted(cfg, states, source)
+    assert isinstance(method, LatentModel)
+    seen = compare(method, reference, tolerance) if reference else self_check(method)
     method.batches_seen, batch_size = progress_of(checkpoint, source)
     method.images_seen = method.batches_seen * batch_size
     method.config_yaml = run_config(cfg)
     saved: dict[str, Any] = {"state_dict": method.state_dict()}
     method.on_save_checkpoint(saved)
-    SafeCheckpointIO().save_checkpoint(saved, output / "checkpoints" / LAST)
-    (output / CONFIG).write_text(method.config_yaml, encoding="utf-8")
+    if alone:
+        write_slim(output, saved, method.config_yaml, torch.float32)
+    else:
+        SafeCheckpointIO().save_checkpoint(saved, output / "checkpoints" / LAST)
+        (output / CONFIG).write_text(method.config_yaml, encoding="utf-8")
     return [
         f"{source}: {method.batches_seen} iterations of {batch_size} images",
         *_description(method, cfg),
         *_left_out(checkpoint),
+        seen,
     ]
 
 
@@ -83,19 +109,28 @@ def read_foreign(path: Path) -> dict[str, Any]:
     """Reads a checkpoint of the reference codes without executing anything that it holds.
 
     Args:
-        path: a file written by ``torch.save``; beside plain data it may hold an ``argparse.Namespace``.
+        path: a network pickle of NVIDIA (``.pkl``), or a file written by ``torch.save``; beside plain data it may hold
+            an ``argparse.Namespace``.
 
     Raises:
         UserError: it is missing, damaged or of another kind.
     """
-    if path.suffix == ".pkl":
+    checkpoint = read_network_pickle(path) if path.suffix == ".pkl" else _read_saved(path)
+    if isinstance(checkpoint, dict):
+        checkpoint = {NVIDIA.get(name, name): value for name, value in checkpoint.items()}
+    names = [name for name in ("g", "g_ema") if name in checkpoint] if isinstance(checkpoint, dict) else []
+    if not names or not all(_is_state(checkpoint[name]) for name in READ & checkpoint.keys()):
         raise UserError(
-            f"{path}: NVIDIA's pickles are programs and are not run; load it as data with NVIDIA's own code, "
-            "torch.save({name: data[name].state_dict() for name in ('G', 'G_ema', 'D')}, 'model.pt'), and give model.pt"
+            f"{path}: holds no networks under g, g_ema, d, e; give a checkpoint of rosinality/stylegan2-pytorch or "
+            "AE-StyleGAN, or NVIDIA's G, G_ema, D (those of aestyle need no conversion)"
         )
+    return checkpoint
+
+
+def _read_saved(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings(action="ignore"):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UserError(f"input={path}: {error.strerror}; give a checkpoint file") from error
     except pickle.UnpicklingError as error:
@@ -105,15 +140,6 @@ def read_foreign(path: Path) -> dict[str, Any]:
         ) from error
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
         raise UserError(f"{path}: truncated or damaged, or no torch checkpoint; get the file again") from error
-    if isinstance(checkpoint, dict):
-        checkpoint = {NVIDIA.get(name, name): value for name, value in checkpoint.items()}
-    names = [name for name in ("g", "g_ema") if name in checkpoint] if isinstance(checkpoint, dict) else []
-    if not names or not all(_is_state(checkpoint[name]) for name in READ & checkpoint.keys()):
-        raise UserError(
-            f"{path}: holds no state dicts under g, g_ema, d, e; give a checkpoint of rosinality/stylegan2-pytorch or "
-            "AE-StyleGAN, or NVIDIA's state dicts under G, G_ema, D (those of aestyle need no conversion)"
-        )
-    return checkpoint
 
 
 def _is_state(value: Any) -> bool:
@@ -149,7 +175,9 @@ def _generator(state: State) -> tuple[State, State]:
     return (generator_from_nvidia if of_nvidia else generator_from_rosinality)(state)
 
 
-def matching_config(states: Mapping[str, State], output: Path, dataset_path: str | None = None) -> DictConfig:
+def matching_config(
+    states: Mapping[str, State], output: Path, dataset_path: str | None = None, stddev_group: int = 4
+) -> DictConfig:
     """The configuration of a training whose networks have the sizes of these state dicts.
 
     It is composed by Hydra, which must have been initialised.
@@ -158,6 +186,7 @@ def matching_config(states: Mapping[str, State], output: Path, dataset_path: str
         states: what :func:`translate` gave.
         output: the run folder.
         dataset_path: folder of pictures; None leaves it open (``???``).
+        stddev_group: samples in a group of the discriminator's minibatch standard deviation.
 
     Raises:
         KeyError: sizes that no StyleGAN2 has.
@@ -172,6 +201,7 @@ def matching_config(states: Mapping[str, State], output: Path, dataset_path: str
         f"scale.style_dim={shape['style_dim']}",
         f"scale.mapping_depth={len(states['mapping']) // 2}",
         f"method.synthesis.noise={shape['noise']}",
+        f"method.discriminator.stddev_group={stddev_group}",
     ]
     if "encoder" in states:
         spaces = {1: "w", num_layers(shape["resolution"]): "w_plus"}
@@ -224,8 +254,11 @@ def progress_of(checkpoint: Mapping[str, Any], source: Path) -> tuple[int, int]:
 
     Args:
         checkpoint: the file's content; ``iter`` counts, and ``args.batch`` tells the images an iteration on one GPU.
-        source: its path: where there is no ``iter``, a name of digits (``550000.pt``) counts; otherwise 0.
+        source: its path: where there is no ``iter``, a name of digits (``550000.pt``) counts, or NVIDIA's name
+            (``network-snapshot-025000.pkl``), which tells thousand images; otherwise 0.
     """
+    if kimg := re.fullmatch(r"network-snapshot-(\d+)", source.stem):
+        return int(kimg[1]) * 1000 // BATCH_SIZE, BATCH_SIZE
     iterations = checkpoint.get("iter", int(source.stem) if source.stem.isdecimal() else 0)
     batch_size = getattr(checkpoint.get("args"), "batch", BATCH_SIZE)
     known = isinstance(iterations, int) and isinstance(batch_size, int)

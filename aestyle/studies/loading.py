@@ -11,8 +11,7 @@ from aestyle.engine.checkpoint import latest_checkpoint, read_checkpoint
 from aestyle.engine.module import PhasedModule
 from aestyle.engine.slim import SUFFIX
 from aestyle.errors import UserError
-
-SHIPPED = Path(__file__).parent.parent / "shipped"
+from aestyle.studies.listing import SHIPPED
 
 
 @dataclass(frozen=True)

@@ -188,9 +188,9 @@ def test_nothing_in_the_file_is_executed(tmp_path: Path, where: str, zipped: boo
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ({"a": 1}, "no state dicts"),
-        ([G], "no state dicts"),
-        ({"g": G, "d": 3}, "no state dicts"),
+        ({"a": 1}, "no networks"),
+        ([G], "no networks"),
+        ({"g": G, "d": 3}, "no networks"),
         ({"g": {"mapping.fc0.weight": torch.zeros(2)}}, "mapping.fc0.weight"),
         ({"g": {}}, "cannot be converted"),
         ({"g": {key: value for key, value in G.items() if "to_rgb" not in key}}, "cannot be converted"),
