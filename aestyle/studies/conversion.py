@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from aestyle.engine.checkpoint import LAST, SafeCheckpointIO
@@ -31,6 +31,7 @@ from aestyle.nets.foreign import (
 )
 from aestyle.nets.generator import num_layers
 from aestyle.protocol import LatentModel
+from aestyle.studies.export import portable
 from aestyle.studies.nvidia import read_network_pickle
 from aestyle.studies.parity import compare, self_check
 from aestyle.studies.training import CONFIG, run_config
@@ -93,7 +94,8 @@ def convert(
     saved: dict[str, Any] = {"state_dict": method.state_dict()}
     method.on_save_checkpoint(saved)
     if alone:
-        write_slim(output, saved, method.config_yaml, torch.float32)
+        config = portable(OmegaConf.create(method.config_yaml))  # type: ignore[arg-type]
+        write_slim(output, saved, config, torch.float32)
     else:
         SafeCheckpointIO().save_checkpoint(saved, output / "checkpoints" / LAST)
         (output / CONFIG).write_text(method.config_yaml, encoding="utf-8")

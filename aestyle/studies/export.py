@@ -28,14 +28,18 @@ def export(ckpt: Path, output: Path) -> list[str]:
     """
     path = find_checkpoint(ckpt)
     model, cfg, info = load_run(path)
-    write_slim(output, read_checkpoint(path), OmegaConf.to_yaml(_portable(cfg)))
+    write_slim(output, read_checkpoint(path), portable(cfg))
     count = sum(p.numel() for network in model.ema.values() for p in network.parameters())
     megabytes = output.stat().st_size / 1e6
     return [f"{model.name} after {info.kimg:g} kimg: {', '.join(model.ema)}, {count:,} parameters, {megabytes:.1f} MB"]
 
 
-def _portable(cfg: DictConfig) -> DictConfig:
-    """The configuration with its pictures wherever the reader keeps them, and no other path."""
+def portable(cfg: DictConfig) -> str:
+    """The configuration as YAML with its pictures wherever the reader keeps them, and no other path.
+
+    Args:
+        cfg: the configuration of a run.
+    """
     plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
     here = str(plain["paths"]["data"])
 
@@ -46,8 +50,6 @@ def _portable(cfg: DictConfig) -> DictConfig:
             return [moved(child) for child in node]
         return f"${{paths.data}}{node[len(here) :]}" if isinstance(node, str) and node.startswith(f"{here}/") else node
 
-    kept = moved(
-        {key: plain[key] for key in plain if key not in ("run_dir", "logger", "callbacks", "trainer", "hydra")}
-    )
+    kept = moved({key: plain[key] for key in plain if key not in OF_THE_RUN})
     kept["paths"] = {"data": DATA}
-    return OmegaConf.create(kept)
+    return OmegaConf.to_yaml(OmegaConf.create(kept))

@@ -57,8 +57,9 @@ def export_onnx(ckpt: Path, output: Path, batch_size: int = 1, space: str | None
         names = ("code", "image") if part == "decoder" else ("image", "code")
         difference, shape = _write(function, inputs, path, names)
         lines.append(
-            f"{path}: {names[0]} {tuple(inputs.shape)} to {names[1]} {shape}, codes are of {name}; largest difference "
-            f"from PyTorch, relative to the largest number: {difference:.1e}"
+            f"{path}: {names[0]} {tuple(inputs.shape)} to {names[1]} {shape}, "
+            f"codes of {name if part == 'decoder' else model.code_space}; "
+            f"largest difference from PyTorch, relative to the largest number: {difference:.1e}"
         )
     return lines
 

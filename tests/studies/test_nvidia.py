@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import aestyle
+from aestyle.engine.slim import read_slim
 from aestyle.errors import UserError
 from aestyle.studies.nvidia import read_network_pickle
 from tests.helpers import answer
@@ -71,6 +72,7 @@ def test_a_file_without_discriminator_is_one_small_file(tmp_path: Path) -> None:
     done = answer("convert", f"input={file}", f"output={tmp_path / 'small.safetensors'}")
     assert "only g_ema of g and g_ema is in the file" in done.out
     parity.assert_values(aestyle.load(tmp_path / "small.safetensors").decode(Z, "z"), IMAGES)
+    assert str(tmp_path) not in read_slim(tmp_path / "small.safetensors")["aestyle"]["config"]
 
 
 @pytest.mark.parametrize(
