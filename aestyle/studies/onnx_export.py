@@ -12,6 +12,7 @@ from aestyle.errors import UserError
 from aestyle.latents.spaces import find_space
 from aestyle.protocol import LatentModel
 from aestyle.studies.loading import load
+from aestyle.studies.options import require_whole
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 LARGEST = 1e-3
@@ -39,8 +40,7 @@ def export_onnx(ckpt: Path, output: Path, batch_size: int = 1, space: str | None
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UserError(f"output={output} needs {', '.join(missing)}: pip install 'aestyle[export]'")
-    if batch_size < 1:
-        raise UserError(f"batch_size={batch_size}: give a whole number of at least 1")
+    require_whole("batch_size", batch_size, 1)
     model = load(ckpt)
     assert isinstance(model, LatentModel)
     name = find_space(model, space)

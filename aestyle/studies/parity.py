@@ -12,6 +12,7 @@ from aestyle.errors import UserError
 from aestyle.latents.batches import decode_all
 from aestyle.latents.spaces import get_space
 from aestyle.protocol import LatentModel
+from aestyle.studies.options import is_number
 
 IMAGES = "images"
 PICTURES = "x"
@@ -34,6 +35,8 @@ def compare(model: LatentModel, path: Path, tolerance: float) -> str:
     Raises:
         UserError: the file cannot be read or does not belong to the model, or the pictures differ by more.
     """
+    if not is_number(tolerance):
+        raise UserError(f"tolerance={tolerance}: give a number")
     arrays = _read(path)
     given = [name for name in (PICTURES, *model.spaces) if name in arrays]
     if IMAGES not in arrays or len(given) != 1:

@@ -77,6 +77,12 @@ def test_every_command_takes_it(slim: Path, tmp_path: Path) -> None:
     assert answer("train", *start).code == 0
 
 
+def test_onnx_names_the_extra_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aestyle.studies.onnx_export.find_spec", lambda name: None)
+    line = answer("convert", "input=joint_ae_emoji_32", f"output={tmp_path / 'x.onnx'}").line
+    assert "needs onnx, onnxscript, onnxruntime: pip install 'aestyle[export]'" in line
+
+
 def test_damage_is_one_line(slim: Path, tmp_path: Path) -> None:
     content = slim.read_bytes()
     bad = tmp_path / "bad.safetensors"

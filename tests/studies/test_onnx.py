@@ -55,6 +55,7 @@ def test_from_the_prior(run: Path, tmp_path: Path) -> None:
 def test_bad_options(run: Path, tmp_path: Path) -> None:
     options = [f"input={run}", f"output={tmp_path / 'x.onnx'}"]
     assert "space=wx: this model has the spaces z, w, w_plus" in answer("convert", *options, "space=wx").line
-    assert "batch_size=0" in answer("convert", *options, "batch_size=0").line
+    for wrong in ("0", "2.5", "two"):
+        assert f"batch_size={wrong}: give a whole number" in answer("convert", *options, f"batch_size={wrong}").line
     assert "no such run folder" in answer("convert", "input=nowhere", options[1]).line
     assert not list(tmp_path.iterdir())

@@ -84,6 +84,8 @@ def test_files_that_do_not_belong_to_the_model(model: PhasedModule, tmp_path: Pa
         np.savez(file, **arrays)
         with pytest.raises(UserError, match=reason):
             compare(model, file, 0.1)
+    with pytest.raises(UserError, match="tolerance=much: give a number"):
+        compare(model, file, "much")  # type: ignore[arg-type]
     np.savez(file, z=np.array([print], dtype=object), images=images)
     for path, reason in ((file, "cannot be read"), (tmp_path / "y.npz", "there is no such file")):
         with pytest.raises(UserError, match=reason):
