@@ -1,5 +1,6 @@
 """What the commands answer: mistakes in one line, paths of any kind, many runs at once."""
 
+import json
 import random
 import re
 from pathlib import Path
@@ -188,7 +189,11 @@ def test_a_multirun_goes_on_after_a_refused_job_and_reports_it(folder: Path) -> 
     assert done.code == 2
     assert "aestyle: crop=nope: choose one of" in done.err
     assert "Traceback" not in done.err
-    assert len([path for path in folder.glob("runs/*") if path.is_dir()]) == 1  # none for the refused job
+    assert len(list(folder.glob("runs/*/checkpoints"))) == 1
+    notes = {path.parent: json.loads(path.read_text()) for path in folder.glob("runs/*/state.json")}
+    assert sorted(note["outcome"] for note in notes.values()) == ["failed", "finished"]
+    (refused,) = (run for run, note in notes.items() if note["outcome"] == "failed")
+    assert [path.name for path in refused.iterdir()] == ["state.json"]  # for the sweep's summary, and nothing else
 
 
 # -- help ------------------------------------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ def test_nothing_else_is_left(finished: Finished) -> None:
         "checkpoints",
         "config.yaml",
         "samples",
+        "state.json",
         "stats.jsonl",
     ]
     assert [path.name for path in (finished["stylegan2"] / "checkpoints").iterdir()] == ["last.ckpt"]

@@ -17,11 +17,10 @@ from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_
 from aestyle.engine.module import PhasedModule
 from aestyle.errors import UserError
 from aestyle.resolvers import identity
+from aestyle.studies.ending import CONFIG, Ending, noted
 from aestyle.studies.initialisation import freeze, initialise
 from aestyle.studies.monitoring import Evaluation, stale_standing
 from aestyle.studies.options import refuse_bad_values
-
-CONFIG = "config.yaml"
 
 
 def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
@@ -38,8 +37,13 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
         UserError: an option has a value that it cannot have, or the folder holds a run with other options.
         SystemExit: a signal stopped the training; the code is 128 + its number.
     """
-    refuse_bad_values(cfg)
     refuse_other_run(cfg, run_dir)
+    with noted(run_dir, lambda: run_config(cfg)) as ending:
+        return _train(cfg, run_dir, ending)
+
+
+def _train(cfg: DictConfig, run_dir: Path, ending: Ending) -> PhasedModule | None:
+    refuse_bad_values(cfg)
     checkpoint = latest_checkpoint(run_dir)
     saved = read_checkpoint(checkpoint, mmap=True) if checkpoint else {"aestyle": {"images_seen": 0}}
     done = saved["aestyle"]["images_seen"] / 1000
@@ -55,6 +59,7 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
     if trainer.is_global_zero:
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / CONFIG).write_text(method.config_yaml, encoding="utf-8")
+        ending.begin()
     trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     number = next(c.signal for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
     if number:
