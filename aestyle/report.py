@@ -2,7 +2,11 @@
 
 - ``python -m aestyle.report run=<run folder>``: curves, samples and reconstructions of a run, and what was measured.
 - ``python -m aestyle.report sweep=<folder>``: all runs of a multirun or study on one page that opens offline.
+- ``python -m aestyle.report plan=ae_stylegan``: parameters, FLOPs, memory and GPU-hours of a study's runs.
+- ``python -m aestyle.report dashboard=ae_stylegan``: a study's layout for W&B, as JSON.
 """
+
+from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -13,10 +17,10 @@ from aestyle.errors import UserError
 @entry("report")
 def main(cfg: DictConfig) -> None:
     """Answers the one question that was asked."""
-    questions = {"run": _run, "sweep": _sweep}
+    questions = {"run": _run, "sweep": _sweep, "plan": _plan, "dashboard": _dashboard}
     asked = [name for name in questions if cfg[name] is not None]
     if len(asked) != 1:
-        raise UserError("give one of run=<run folder>, sweep=<folder of run folders>")
+        raise UserError("give one of run=<run folder>, sweep=<folder of run folders>, plan=<study>, dashboard=<study>")
     questions[asked[0]](cfg)
 
 
@@ -48,6 +52,31 @@ def _sweep(cfg: DictConfig) -> None:
         if run.note.outcome != Outcome.FINISHED:
             print(f"{run.note.outcome:<8} {run.name}: {run.note.reason or f'{run.kimg:g} kimg'}")
     print(f"{len(runs)} runs are in {page}")
+
+
+def _plan(cfg: DictConfig) -> None:
+    """Prints what each run of a study needs."""
+    from rich.console import Console
+
+    from aestyle.studies.costs import Hardware, plan_study, plan_tables
+
+    hardware = Hardware(cfg.tflops, cfg.utilisation, cfg.devices)
+    costs = plan_study(_study(cfg.plan), cfg.scale, hardware, cfg.only)
+    for table in plan_tables(costs, hardware):
+        Console(soft_wrap=True).print(table)
+
+
+def _dashboard(cfg: DictConfig) -> None:
+    """Writes a study's layout for W&B."""
+    from aestyle.studies.dashboards import write_dashboard
+
+    print(write_dashboard(_study(cfg.dashboard), Path(cfg.output), cfg.entity, cfg.project, cfg.upload))
+
+
+def _study(name: str) -> Path:
+    """A study's folder: one of ``experiments/`` by its name, or any folder."""
+    own = Path("experiments") / name
+    return own if own.is_dir() else Path(name)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def main(cfg: DictConfig) -> None:
         device=cfg.device,
         batch_size=cfg.batch_size,
         launcher=HydraConfig.get().launcher,
+        logger=cfg.logger,
     )
     only = [cfg.only] if isinstance(cfg.only, str) else cfg.only
     if not run_study(Study.load(cfg.path), cfg.scale.name, settings, only, cfg.seeds, dry=cfg.dry, accept=cfg.accept):

@@ -2,16 +2,13 @@
 
 import csv
 import json
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import wandb
-from wandb.proto import wandb_internal_pb2
 
 from tests.helpers import FAST, answer
+from tests.offline_wandb import files_of, history, records
 
 RUN = (*FAST, "method=stylegan2", "scale.stats_kimg=0.004")
 
@@ -23,32 +20,6 @@ def train_twice(run_dir: Path, *options: str) -> None:
         assert done.code == 0, done
 
 
-def blobs(file: Path) -> Iterator[bytes]:
-    """The records of a W&B file: LevelDB's log format, 32 KiB blocks of parts with checksum, length and type."""
-    data, at, whole = file.read_bytes(), 7, b""
-    assert data.startswith(b":W&B")
-    while at + 7 <= len(data):
-        if 2**15 - at % 2**15 < 7:  # a block's end too short for a header is padding
-            at += 2**15 - at % 2**15
-            continue
-        length, kind = struct.unpack_from("<HB", data, at + 4)
-        whole += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield whole
-            whole = b""
-
-
-def records(file: Path) -> list[Any]:
-    """What W&B wrote to disk."""
-    found = []
-    for blob in blobs(file):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(blob)
-        found.append(record)
-    return found
-
-
 @pytest.fixture(scope="module")
 def offline_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The W&B files of a run in two starts."""
@@ -57,9 +28,7 @@ def offline_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         patch.setenv("WANDB_SILENT", "true")
         train_twice(run_dir, "logger=wandb", "logger.wandb.offline=true")
         wandb.finish()
-    files = sorted(run_dir.glob("wandb/offline-run-*/run-*.wandb"))
-    assert files
-    return files
+    return files_of(run_dir)
 
 
 def test_wandb_works_without_a_network_and_keeps_its_run_after_a_restart(offline_files: list[Path]) -> None:
@@ -69,12 +38,7 @@ def test_wandb_works_without_a_network_and_keeps_its_run_after_a_restart(offline
 
 
 def test_wandb_has_every_line_with_its_kimg_and_losses(offline_files: list[Path]) -> None:
-    rows = []
-    for file in offline_files:
-        for record in records(file):
-            if record.HasField("history"):
-                items = record.history.item
-                rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
+    rows = history(offline_files)
     lines = [row for row in rows if "loss/D" in row]
     assert [row["progress/kimg"] for row in lines] == [0.004, 0.008, 0.012, 0.016]
     assert all({"loss/G", "score/real", "score/fake", "health/bad_steps"} <= set(row) for row in lines)

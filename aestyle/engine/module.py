@@ -107,6 +107,10 @@ class PhasedModule(pl.LightningModule):
         """Images of the prior; see :class:`aestyle.protocol.Autoencoder`."""
         raise NotImplementedError
 
+    def latent_values(self, x: Tensor) -> dict[str, Tensor]:
+        """What is shown of the codes of images, as histograms, by name: of a method with an encoder, the codes."""
+        return {"codes": self.encode(x)} if self.has_encoder else {}
+
     def optimizer_groups(self) -> Mapping[str, tuple[tuple[str, ...], Lazy | None]]:
         """For each optimizer its networks and the lazy regulariser that gives it additional steps."""
         raise NotImplementedError

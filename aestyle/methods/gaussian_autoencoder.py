@@ -98,6 +98,11 @@ class GaussianAutoencoder(PhasedModule):
         """The mu of images (N, channels, resolution, resolution) in [-1, 1]: (N, latent_dim)."""
         return self.posterior(x).mu
 
+    def latent_values(self, x: Tensor) -> dict[str, Tensor]:
+        """Mu and sigma of images, each (N, latent_dim)."""
+        posterior = self.posterior(x)
+        return {"mu": posterior.mu, "sigma": posterior.sigma}
+
     def decode(self, code: Tensor, space: str | None = None) -> Tensor:
         """Codes (N, latent_dim) to images (N, channels, resolution, resolution) in [-1, 1].
 

@@ -32,6 +32,7 @@ class Settings:
         device: for evaluation.
         batch_size: for evaluation.
         launcher: the configuration of Hydra's launcher; None: one run after the other.
+        logger: a choice of ``conf/logger`` for all runs; None: what their own options say.
     """
 
     runs: str | None = None
@@ -39,6 +40,7 @@ class Settings:
     device: str = "auto"
     batch_size: int = 16
     launcher: DictConfig | None = None
+    logger: str | None = None
 
     @property
     def workers(self) -> int:
@@ -125,11 +127,11 @@ def _launch_all(plan: Plan, chosen: Sequence[Order], todo: Sequence[Order], sett
             else:
                 ready.append(order)
         if ready:
-            failed |= _launch(plan, ready, task, settings.launcher)
+            failed |= _launch(plan, ready, task, settings)
     return failed
 
 
-def _launch(plan: Plan, orders: Sequence[Order], task: Any, launcher: DictConfig | None) -> dict[str, str]:
+def _launch(plan: Plan, orders: Sequence[Order], task: Any, settings: Settings) -> dict[str, str]:
     """Launches orders of one wave.
 
     A worker process that is killed takes joblib's other ones with it. What is not finished then goes on in new ones,
@@ -141,7 +143,7 @@ def _launch(plan: Plan, orders: Sequence[Order], task: Any, launcher: DictConfig
     while pending:
         since = time.time()
         try:
-            outcomes = _launch_once(plan, pending, task, launcher)
+            outcomes = _launch_once(plan, pending, task, settings)
         except BrokenExecutor:
             pending = [order for order in pending if plan.state(order) != State.DONE]
             hits.update(o.job.name for o in pending if _started(plan.run_dir(o), since) or len(pending) == 1)
@@ -161,29 +163,30 @@ def _started(run_dir: Path, since: float) -> bool:
     return lock.exists() and lock.stat().st_mtime >= since
 
 
-def _launch_once(plan: Plan, orders: Sequence[Order], task: Any, launcher: DictConfig | None) -> list[str | None]:
+def _launch_once(plan: Plan, orders: Sequence[Order], task: Any, settings: Settings) -> list[str | None]:
     """Does what Hydra's own sweeper does: a master configuration, the launcher, a list of overrides for each job."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     runs = plan.run_dir(orders[0]).parent.absolute()
     own = [f"hydra.sweep.dir={_quoted(runs)}"]
     master = hydra.config_loader.load_configuration("train", own, run_mode=RunMode.MULTIRUN)
-    if launcher is not None:
+    if settings.launcher is not None:
         with open_dict(master):
-            master.hydra.launcher = launcher
+            master.hydra.launcher = settings.launcher
     from hydra._internal.callbacks import Callbacks  # as Hydra's own multirun does: there is no public way
 
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
     started = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
-    returned = started.launch([_overrides(plan, order) for order in orders], initial_job_idx=0)
+    returned = started.launch([_overrides(plan, order, settings) for order in orders], initial_job_idx=0)
     return [_outcome(job) for job in returned]
 
 
-def _overrides(plan: Plan, order: Order) -> list[str]:
+def _overrides(plan: Plan, order: Order, settings: Settings) -> list[str]:
     before = plan.before(order)
     own = [f"seed={order.job.seed}", f"run_dir={_quoted(plan.run_dir(order).absolute())}"]
+    logger = [f"logger={settings.logger}"] if settings.logger else []
     start = [f"++init_from={_quoted(plan.run_dir(before).absolute())}"] if before else []
-    return [*order.job.overrides, *own, *start]
+    return [*order.job.overrides, *own, *logger, *start]
 
 
 def _quoted(path: Path) -> str:

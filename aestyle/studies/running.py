@@ -71,6 +71,9 @@ class Task:
         order = self.plan.order(self.names[run_dir.name])
         if self.threads:
             torch.set_num_threads(self.threads)
+        os.environ["WANDB_RUN_GROUP"] = (
+            f"{self.plan.study.name}/{order.job.run}"  # unless logger.wandb.group says another
+        )
         _say(f"start   {order.job.name} (log: {run_dir / LOG})")
         start = time.perf_counter()
         try:

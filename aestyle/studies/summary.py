@@ -72,7 +72,7 @@ def _table(runs: Sequence[Run], shown: Mapping[str, Sequence[str]], colours: Seq
     metrics = sorted({name for run in runs for name in run.metrics})
     told = any(run.note.reason for run in runs)
     head = ["run", "state", "kimg", *(["what happened"] if told else []), *options, *metrics]
-    rows = []
+    rows: list[list[str | Html]] = []
     for i, run in enumerate(runs):
         state = element("span", run.note.outcome, class_=run.note.outcome)
         of = "" if run.budget is None else f" of {run.budget:g}"

@@ -1,5 +1,6 @@
 """One training run: from a configuration to a finished run folder, or on from where it stopped."""
 
+import json
 import logging
 import os
 import sys
@@ -11,12 +12,14 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import WandbLogger
 
 from aestyle.engine.callbacks.checkpointing import Checkpoints
 from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_checkpoint
 from aestyle.engine.module import PhasedModule
 from aestyle.errors import UserError
 from aestyle.resolvers import identity
+from aestyle.studies.code import code_state
 from aestyle.studies.ending import CONFIG, Ending, noted
 from aestyle.studies.initialisation import freeze, initialise
 from aestyle.studies.monitoring import Evaluation, stale_standing
@@ -114,7 +117,16 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
             raise UserError(
                 f"batch_size={size} cannot be shared by {trainer.world_size} processes; use batch_size={above}"
             )
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_hyperparams(known_to_wandb(method.config_yaml))
     return method, data, trainer
+
+
+def known_to_wandb(config_yaml: str) -> dict[str, Any]:
+    """The configuration for W&B's page of a run, and under ``code`` the state of the code."""
+    config: dict[str, Any] = json.loads(json.dumps(OmegaConf.to_container(OmegaConf.create(config_yaml)), default=str))
+    return {**config, "code": code_state()}
 
 
 def run_config(cfg: DictConfig) -> str:

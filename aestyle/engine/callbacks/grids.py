@@ -5,6 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import wandb
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 from torchvision.utils import save_image
@@ -16,6 +17,9 @@ from aestyle.engine.callbacks import Cadence, method_of
 
 class Grids(pl.Callback):
     """Writes ``samples/samples-<kimg>.png`` and ``samples/reconstructions-<kimg>.png``.
+
+    W&B gets them too, as ``grids/samples`` and ``grids/reconstructions``, and histograms of what the method says of the
+    codes of the real images, as ``histogram/mu``.
 
     The real images are part of the checkpoint and the codes are keyed by the seed, so that every grid of a run shows
     the same faces, whatever happens to the data in between. The first one is written before training.
@@ -59,18 +63,22 @@ class Grids(pl.Callback):
         if not trainer.is_global_zero:
             return
         method = method_of(pl_module)
-        grids = {"samples": method.sample(self.images, seed=method.seed)}
+        grids, values = {"samples": method.sample(self.images, seed=method.seed)}, {}
         if method.has_encoder and self.real is not None:
             real = to_float(self.real.to(method.device)).to(method.dtype)
             grids["reconstructions"] = beside(real, method.decode(method.encode(real)))
+            values = method.latent_values(real)
+        kimg = method.images_seen / 1000
         folder = Path(trainer.default_root_dir) / "samples"
         folder.mkdir(exist_ok=True)
+        paths = {name: folder / f"{name}-{kimg:08.2f}.png" for name in grids}
         for name, images in grids.items():
-            path = folder / f"{name}-{method.images_seen / 1000:08.2f}.png"
-            save_grid(images, path)
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.log_image(f"grids/{name}", [str(path)], caption=[f"{method.images_seen / 1000:g} kimg"])
+            save_grid(images, paths[name])
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                shown = {f"grids/{n}": [wandb.Image(str(path), caption=f"{kimg:g} kimg")] for n, path in paths.items()}
+                drawn = {f"histogram/{n}": _histogram(v) for n, v in values.items() if v.isfinite().all()}
+                logger.experiment.log({"progress/kimg": kimg, **shown, **drawn})
 
     def state_dict(self) -> dict[str, Any]:
         """The fixed real images."""
@@ -79,6 +87,10 @@ class Grids(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the fixed real images."""
         self.real = state_dict["real"]
+
+
+def _histogram(values: Tensor) -> wandb.Histogram:
+    return wandb.Histogram(values.detach().float().flatten().tolist())
 
 
 def beside(x: Tensor, rec: Tensor, columns: int = 8) -> Tensor:

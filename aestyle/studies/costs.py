@@ -1,0 +1,311 @@
+"""What the runs of a study need: parameters, operations, memory and GPU-hours, from a model of the cost.
+
+Each phase of a method is run once on the ``meta`` device, where tensors have shapes and no content: its loss, with the
+derivatives inside of it, and the gradients of its networks. What that would compute and keep is counted.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from hydra import compose
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.table import Table
+from torch import Tensor, nn
+
+from aestyle.engine.augment import NoAugment
+from aestyle.engine.module import PhasedModule
+from aestyle.engine.phases import Phase, Step, only_trainable
+from aestyle.errors import UserError
+from aestyle.studies.counting import Meter
+from aestyle.studies.initialisation import freeze
+from aestyle.studies.study import Study
+
+LATE = 10**9
+"""Images seen by the method that is looked at: what begins late in a training has begun."""
+
+ADAM = 2
+"""Averages that Adam keeps of each parameter."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a training runs on.
+
+    Args:
+        tflops: peak of one device, in 10^12 operations a second.
+        utilisation: the share of it that a training gets.
+        devices: per run.
+
+    Raises:
+        UserError: a value makes no sense.
+    """
+
+    tflops: float
+    utilisation: float = 0.35
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tflops <= 0 or self.devices < 1:
+            raise UserError(f"tflops={self.tflops} devices={self.devices}: give numbers above 0")
+        if not 0 < self.utilisation <= 1:
+            raise UserError(f"utilisation={self.utilisation}: give a share of the peak, above 0 and at most 1")
+
+    def seconds(self, flops: float) -> float:
+        """Time of one device for so many operations."""
+        return flops / (self.tflops * 1e12 * self.utilisation)
+
+
+@dataclass(frozen=True)
+class PhaseCost:
+    """What one execution of a phase costs one device.
+
+    Args:
+        name: the phase.
+        flops: floating-point operations.
+        peak: bytes beside the weights and the optimizer's state.
+        every: runs in every so-many-th iteration.
+        repeat: how often in such an iteration.
+    """
+
+    name: str
+    flops: int
+    peak: int
+    every: int
+    repeat: int
+
+    @property
+    def flops_per_iteration(self) -> float:
+        """On average over iterations."""
+        return self.flops * self.repeat / self.every
+
+
+@dataclass(frozen=True)
+class MethodCost:
+    """What a method costs one device.
+
+    Args:
+        phases: its phases.
+        batch_size: images per iteration and device.
+        parameters: number of parameters of each network.
+        state: bytes of weights, their averages, buffers and the optimizers' state.
+    """
+
+    phases: tuple[PhaseCost, ...]
+    batch_size: int
+    parameters: dict[str, int]
+    state: int
+
+    @property
+    def flops_per_image(self) -> float:
+        """Operations for each image seen, on average over iterations."""
+        return sum(phase.flops_per_iteration for phase in self.phases) / self.batch_size
+
+    @property
+    def memory(self) -> int:
+        """Bytes of a device: the state, and the most that a phase needs; the framework's own are left out."""
+        return self.state + max((phase.peak for phase in self.phases), default=0)
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run of a study costs.
+
+    Args:
+        run: its name.
+        cfg: its configuration.
+        seeds: how often it is trained.
+        method: what its method costs a device.
+        problem: why that is not known; empty if it is.
+    """
+
+    run: str
+    cfg: DictConfig = field(default_factory=lambda: OmegaConf.create({}))
+    seeds: int = 1
+    method: MethodCost | None = None
+    problem: str = ""
+
+    def gpu_hours(self, hardware: Hardware) -> float:
+        """Hours of all devices together, for one seed."""
+        return hardware.seconds(self.method.flops_per_image) * self.cfg.kimg * 1000 / 3600 if self.method else 0.0
+
+    def kimg_a_day(self, hardware: Hardware) -> float:
+        """Thousand images that all devices together see in a day."""
+        return hardware.devices * 86.4 / hardware.seconds(self.method.flops_per_image) if self.method else 0.0
+
+
+# -- a method --------------------------------------------------------------------------------------------------------
+
+
+def method_cost(cfg: DictConfig, batch_size: int) -> MethodCost:
+    """Counts what an iteration of a run costs a device, without any weights.
+
+    Args:
+        cfg: composed from ``conf/train.yaml``.
+        batch_size: images per iteration on the device.
+
+    Raises:
+        UserError: the method cannot be built.
+    """
+    with torch.device("meta"):
+        method: PhasedModule = instantiate(cfg.method, _convert_="all")
+        freeze(method, cfg.freeze)
+        phases = tuple(phase_cost(method, phase, batch_size) for phase in planned(method).phases())
+    parameters = {name: _count(network) for name, network in method.networks.items()}
+    stepped = [p for names, _ in method.optimizer_groups().values() for n in names for p in _trained(method, n)]
+    tensors = [*method.parameters(), *method.buffers()]
+    state = sum(t.nbytes for t in tensors) + ADAM * sum(p.nbytes for p in stepped)
+    return MethodCost(phases, batch_size, parameters, state)
+
+
+def planned(method: PhasedModule) -> PhasedModule:
+    """The method as it is late in a training, so that its phases can be run without values.
+
+    What asks for values is left out: recording, and augmentation, whose few operations on images are not counted.
+    """
+    method.images_seen = LATE
+    method.record = lambda name, value: None  # type: ignore[method-assign]
+    for name in [name for name in vars(method) | dict(method.named_children()) if name.startswith("augment")]:
+        setattr(method, name, NoAugment())
+    return method
+
+
+def phase_cost(method: PhasedModule, phase: Phase, batch_size: int) -> PhaseCost:
+    """Runs a phase's loss and its gradients once and counts; no weight changes.
+
+    Args:
+        method: from :func:`planned`; on the ``meta`` device nothing is computed.
+        phase: one of its phases.
+        batch_size: images.
+    """
+    device = next(method.parameters()).device
+    shape = (batch_size, method.channels, method.resolution, method.resolution)
+    real = torch.zeros(shape, device=device)
+    meter = Meter()
+    if _trained_of(method, phase):
+        with only_trainable(method.networks, phase.networks), meter:
+            gradients(method, phase, Step(real, method.draws(phase.name, 0, real)))
+    return PhaseCost(phase.name, meter.flops, meter.peak, phase.every, phase.repeat)
+
+
+def gradients(method: PhasedModule, phase: Phase, step: Step) -> Sequence[Tensor | None]:
+    """The gradients that a phase would step with; call it where only its networks are trainable."""
+    return torch.autograd.grad(phase.loss(step), _trained_of(method, phase), allow_unused=True)
+
+
+def _trained_of(method: PhasedModule, phase: Phase) -> list[nn.Parameter]:
+    return [p for name in phase.networks for p in _trained(method, name)]
+
+
+def _trained(method: PhasedModule, name: str) -> list[nn.Parameter]:
+    return [p for p in method.networks[name].parameters() if p.requires_grad] if name in method.networks else []
+
+
+def _count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+# -- a study ---------------------------------------------------------------------------------------------------------
+
+
+def plan_study(folder: Path, scale: str, hardware: Hardware, only: str | Iterable[str] | None = None) -> list[RunCost]:
+    """What each run of a study costs; call it where Hydra is initialised with ``conf/``.
+
+    Args:
+        folder: the study's folder.
+        scale: ``cpu`` or ``paper``.
+        hardware: what it would run on.
+        only: names or patterns of runs; None takes all.
+
+    Raises:
+        UserError: the study cannot be understood, or nothing in it is meant.
+    """
+    study = Study.load(folder)
+    jobs = study.select(study.jobs(scale), [only] if isinstance(only, str) else only)
+    known: dict[str, MethodCost] = {}
+    costs: dict[str, RunCost] = {}
+    for job in jobs:
+        if job.run not in costs:
+            seeds = sum(other.run == job.run for other in jobs)
+            costs[job.run] = _run_cost(job.run, compose("train", list(job.overrides)), seeds, hardware, known)
+    return list(costs.values())
+
+
+def _run_cost(run: str, cfg: DictConfig, seeds: int, hardware: Hardware, known: dict[str, MethodCost]) -> RunCost:
+    batch_size = -(-cfg.batch_size // hardware.devices)
+    key = f"{batch_size} {OmegaConf.to_yaml(cfg.method, resolve=True)} {cfg.freeze}"
+    try:
+        if key not in known:
+            known[key] = method_cost(cfg, batch_size)
+    except UserError as error:
+        return RunCost(run, cfg, seeds, problem=str(error))
+    return RunCost(run, cfg, seeds, known[key])
+
+
+def plan_tables(costs: Sequence[RunCost], hardware: Hardware) -> list[Table]:
+    """Two tables: what each run needs, and how its operations are shared by the phases of its method."""
+    return [_runs_table(costs, hardware), _phases_table(costs)]
+
+
+def _runs_table(costs: Sequence[RunCost], hardware: Hardware) -> Table:
+    total = sum(cost.seeds * cost.gpu_hours(hardware) for cost in costs)
+    table = Table(
+        title=f"{hardware.devices} x {hardware.tflops:g} TFLOP/s at {hardware.utilisation:.0%}",
+        caption=f"{total:,.0f} GPU-hours in all. Training only: metrics come on top. Memory: weights, averages, Adam "
+        "and the peak of a phase in fp32, without the framework's own (about 1 GB with CUDA).",
+    )
+    table.add_column("run", no_wrap=True)
+    heads = ("px", "batch a device", "parameters", "GFLOP an image", "GB a device", "kimg a day", "kimg", "GPU-hours")
+    for head in (*heads, "seeds", "GPU-hours in all"):
+        table.add_column(head, justify="right")
+    for cost in costs:
+        if cost.method is None:
+            table.add_row(cost.run, cost.problem)
+            continue
+        hours = cost.gpu_hours(hardware)
+        table.add_row(
+            cost.run,
+            str(cost.cfg.resolution),
+            str(cost.method.batch_size),
+            f"{sum(cost.method.parameters.values()) / 1e6:.2f} M",
+            f"{cost.method.flops_per_image / 1e9:.4g}",
+            f"{cost.method.memory / 1e9:.2f}",
+            f"{cost.kimg_a_day(hardware):,.0f}",
+            f"{cost.cfg.kimg:g}",
+            f"{hours:,.2f}" if hours < 10 else f"{hours:,.0f}",
+            str(cost.seeds),
+            f"{cost.seeds * hours:,.2f}" if hours < 10 else f"{cost.seeds * hours:,.0f}",
+        )
+    return table
+
+
+def _phases_table(costs: Sequence[RunCost]) -> Table:
+    table = Table(title="GFLOP an image of each phase, whenever it runs, and its share of the training")
+    for head in ("run", "parameters", "phases"):
+        table.add_column(head)
+    shown: dict[int, list[RunCost]] = {}
+    for cost in costs:
+        if cost.method is not None:
+            shown.setdefault(id(cost.method), []).append(cost)
+    for alike in shown.values():
+        method = alike[0].method
+        assert method is not None
+        whole = method.flops_per_image * method.batch_size or 1.0
+        phases = ", ".join(
+            f"{phase.name} {phase.flops / method.batch_size / 1e9:.4g}{_when(phase)} "
+            f"({phase.flops_per_iteration / whole:.0%})"
+            for phase in method.phases
+        )
+        parameters = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in method.parameters.items())
+        names = [cost.run for cost in alike]
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        table.add_row(", ".join(names[:2]) + more, parameters, phases)
+    return table
+
+
+def _when(phase: PhaseCost) -> str:
+    every = f" every {phase.every}" if phase.every > 1 else ""
+    return every + (f" x {phase.repeat}" if phase.repeat > 1 else "")
+
