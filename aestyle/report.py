@@ -13,6 +13,9 @@ from omegaconf import DictConfig
 from aestyle.entry import entry
 from aestyle.errors import UserError
 
+WIDE = 140
+"""Columns of characters that tables of many columns get, also where the terminal has fewer."""
+
 
 @entry("report")
 def main(cfg: DictConfig) -> None:
@@ -61,9 +64,10 @@ def _plan(cfg: DictConfig) -> None:
     from aestyle.studies.costs import Hardware, plan_study, plan_tables
 
     hardware = Hardware(cfg.tflops, cfg.utilisation, cfg.devices)
-    costs = plan_study(_study(cfg.plan), cfg.scale, hardware, cfg.only)
+    costs = plan_study(_study(cfg.plan), cfg.scale.name, hardware, cfg.only)
+    console = Console()
     for table in plan_tables(costs, hardware):
-        Console(soft_wrap=True).print(table)
+        console.print(table, width=max(console.width, WIDE))
 
 
 def _dashboard(cfg: DictConfig) -> None:

@@ -40,23 +40,29 @@ _LAYER = re.compile(r"(?:features\.|layer)(\d+\.(?:weight|bias))")
 class Backbone(nn.Module):
     """The convolutional layers of VGG16 or AlexNet, frozen and in eval mode.
 
+    On the ``meta`` device, where nothing is computed, they need no weights.
+
     Args:
         published: Which network with which weights.
         weights: A file of weights; None looks in the usual folders.
         download: Whether missing weights may be fetched.
         depth: How many of its layers to keep.
+        device: Where they go.
 
     Raises:
         UserError: The weights are missing, damaged or of another network.
     """
 
-    def __init__(self, published: Published, weights: str | None, download: bool, depth: int) -> None:
+    def __init__(
+        self, published: Published, weights: str | None, download: bool, depth: int, device: torch.device
+    ) -> None:
         super().__init__()
-        found = load_weights(published, weights, download)
+        found = None if device.type == "meta" else load_weights(published, weights, download)
         with torch.device("meta"):  # no initial weights are drawn: whoever trains must not notice
             self.layers: nn.Sequential = getattr(torchvision.models, ARCHITECTURES[published])(weights=None).features
         self.layers = self.layers[:depth]
-        found.fill(self.layers, _convolutions(found, depth))
+        if found:
+            found.fill(self.layers, _convolutions(found, depth))
         for layer in self.layers:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False  # the map before it may be a tap
@@ -79,7 +85,7 @@ class Backbone(nn.Module):
 @cache
 def backbone(published: Published, weights: str | None, download: bool, depth: int, device: torch.device) -> Backbone:
     """The network on ``device``, built once and shared by all who ask; it belongs in no checkpoint."""
-    return Backbone(published, weights, download, depth).to(device)
+    return Backbone(published, weights, download, depth, device).to(device)
 
 
 def to_rgb(x: Tensor) -> Tensor:

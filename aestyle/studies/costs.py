@@ -12,6 +12,7 @@ import torch
 from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -167,7 +168,8 @@ def planned(method: PhasedModule) -> PhasedModule:
     """
     method.images_seen = LATE
     method.record = lambda name, value: None  # type: ignore[method-assign]
-    for name in [name for name in vars(method) | dict(method.named_children()) if name.startswith("augment")]:
+    for name in [name for name in [*vars(method), *dict(method.named_children())] if name.startswith("augment")]:
+        delattr(method, name)  # it may be a module, or be none
         setattr(method, name, NoAugment())
     return method
 
@@ -226,10 +228,10 @@ def plan_study(folder: Path, scale: str, hardware: Hardware, only: str | Iterabl
     jobs = study.select(study.jobs(scale), [only] if isinstance(only, str) else only)
     known: dict[str, MethodCost] = {}
     costs: dict[str, RunCost] = {}
-    for job in jobs:
-        if job.run not in costs:
-            seeds = sum(other.run == job.run for other in jobs)
-            costs[job.run] = _run_cost(job.run, compose("train", list(job.overrides)), seeds, hardware, known)
+    first = {job.run: job for job in reversed(jobs)}  # its seeds cost the same
+    for run in track(dict.fromkeys(job.run for job in jobs), "counting", transient=True):
+        seeds = sum(job.run == run for job in jobs)
+        costs[run] = _run_cost(run, compose("train", list(first[run].overrides)), seeds, hardware, known)
     return list(costs.values())
 
 
@@ -257,9 +259,9 @@ def _runs_table(costs: Sequence[RunCost], hardware: Hardware) -> Table:
         "and the peak of a phase in fp32, without the framework's own (about 1 GB with CUDA).",
     )
     table.add_column("run", no_wrap=True)
-    heads = ("px", "batch a device", "parameters", "GFLOP an image", "GB a device", "kimg a day", "kimg", "GPU-hours")
-    for head in (*heads, "seeds", "GPU-hours in all"):
-        table.add_column(head, justify="right")
+    heads = ("px", "batch a\ndevice", "parameters", "GFLOP\nan image", "GB a\ndevice", "kimg\na day", "kimg")
+    for head in (*heads, "GPU-hours", "seeds", "GPU-hours\nin all"):
+        table.add_column(head, justify="right", no_wrap=True)
     for cost in costs:
         if cost.method is None:
             table.add_row(cost.run, cost.problem)
@@ -308,4 +310,3 @@ def _phases_table(costs: Sequence[RunCost]) -> Table:
 def _when(phase: PhaseCost) -> str:
     every = f" every {phase.every}" if phase.every > 1 else ""
     return every + (f" x {phase.repeat}" if phase.repeat > 1 else "")
-

@@ -13,6 +13,9 @@ from torch.utils.flop_counter import flop_registry
 class Meter(TorchDispatchMode):
     """Counts what happens inside, on real tensors and on the ``meta`` device alike.
 
+    Torch's own ``FlopCounterMode`` follows modules with hooks that refuse ``torch.autograd.grad``, which regularisers
+    are made of; its formulas are used without them.
+
     ``flops`` are those of convolutions and matrix products by torch's own formulas (``torch.utils.flop_counter``), a
     multiplication with its addition as two; everything element by element is left out. ``peak`` is the most bytes that
     tensors which were made inside held at a time: activations kept for the backward pass, gradients, intermediates.
