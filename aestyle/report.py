@@ -63,7 +63,7 @@ def _plan(cfg: DictConfig) -> None:
 
     from aestyle.studies.costs import Hardware, plan_study, plan_tables
 
-    hardware = Hardware(cfg.tflops, cfg.utilisation, cfg.devices)
+    hardware = Hardware(cfg.tflops, cfg.utilisation, cfg.devices, cfg.bandwidth)
     costs = plan_study(_study(cfg.plan), cfg.scale.name, hardware, cfg.only)
     console = Console()
     for table in plan_tables(costs, hardware):

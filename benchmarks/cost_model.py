@@ -1,9 +1,9 @@
 """Checks the model of the cost of ``aestyle.report plan=`` against the clock, over size and width.
 
-Each case times every phase of a method (its loss and its gradients, as a step takes them) and counts its operations.
-If the model holds, all cases get about the same number of operations a second: the exponent of time over operations,
-fitted over all of them, is near 1, and one rate predicts every time. Small cases get less of the machine than large
-ones, so that plans state the share of the peak that they assume.
+Each case times every phase of a method (its loss and its gradients, as a step takes them) and counts its operations and
+the bytes that they move. The model says that time is the sum of both, each at a rate of the machine: the two rates are
+fitted over all cases (least squares of relative errors), and every case shows how far it lies from what they predict.
+One thread's processor time is taken, which other processes disturb less than the time on the wall.
 
 Run as ``python -m benchmarks.cost_model``.
 """
@@ -14,6 +14,7 @@ import time
 import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
+from scipy.optimize import nnls
 
 from aestyle.engine.phases import Step, only_trainable
 from aestyle.entry import CONF
@@ -39,8 +40,8 @@ def overrides(method: str, resolution: int, width: int) -> list[str]:
     return options
 
 
-def measure(method_name: str, resolution: int, width: int) -> tuple[float, float]:
-    """Operations of an iteration, and median seconds of its phases together, each as often as it runs."""
+def measure(method_name: str, resolution: int, width: int) -> tuple[float, float, float]:
+    """Operations of an iteration, bytes that it moves, and median seconds of its phases, each as often as it runs."""
     from hydra.utils import instantiate
 
     from aestyle.studies.costs import gradients, method_cost, planned
@@ -54,34 +55,42 @@ def measure(method_name: str, resolution: int, width: int) -> tuple[float, float
         times = []
         for _ in range(ROUNDS + 1):
             with only_trainable(method.networks, phase.networks):
-                start = time.perf_counter()
+                start = time.process_time()
                 gradients(method, phase, Step(real, method.draws(phase.name, 0, real)))
-                times.append(time.perf_counter() - start)
+                times.append(time.process_time() - start)
         total += statistics.median(times[1:]) * phase.repeat / phase.every
-    return cost.flops_per_image * BATCH, total
+    return cost.flops_per_image * BATCH, cost.traffic_per_image * BATCH, total
 
 
 def main() -> None:
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     register()
-    print(f"Cost model against the clock: batch {BATCH}, fp32, CPU, {torch.get_num_threads()} threads")
-    print("method     px  channels  GFLOP  measured ms  GFLOP/s  predicted ms  predicted / measured", flush=True)
+    print(f"Cost model against the clock: an iteration at batch {BATCH}, fp32, CPU, 1 thread")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = {case: measure(*case) for case in CASES}
-    flops, seconds = (np.array(column) for column in zip(*found.values(), strict=True))
-    rate = float(np.exp(np.mean(np.log(flops / seconds))))
-    for (method, resolution, width), (operations, measured) in found.items():
-        predicted = operations / rate
+        found = np.array([measure(*case) for case in CASES])
+    flops, traffic, seconds = found.T
+    costs, _ = nnls(np.stack([flops, traffic], 1) / seconds[:, None], np.ones(len(CASES)))
+    predicted = costs @ found.T[:2]
+    print("method     px  channels  GFLOP  GB moved  measured ms  predicted ms  predicted / measured")
+    for (method, px, width), (operations, moved, measured), told in zip(CASES, found, predicted, strict=True):
         print(
-            f"{method:<9}  {resolution:>2}  {width or 'own':>8}  {operations / 1e9:>5.2f}  {measured * 1e3:>11.1f}"
-            f"  {operations / measured / 1e9:>7.1f}  {predicted * 1e3:>12.1f}  {predicted / measured:>20.2f}",
-            flush=True,
+            f"{method:<9}  {px:>2}  {width or 'own':>8}  {operations / 1e9:>5.2f}  {moved / 1e9:>8.2f}"
+            f"  {measured * 1e3:>11.1f}  {told * 1e3:>12.1f}  {told / measured:>20.2f}"
         )
-    exponent = np.polyfit(np.log(flops), np.log(seconds), 1)[0]
-    print(f"one rate for all: {rate / 1e9:.1f} GFLOP/s; time grows with operations to the power {exponent:.2f}")
+    rates = [f"{1 / cost / 1e9:.1f}" if cost else "unbound" for cost in costs]
+    print(
+        f"rates: {rates[0]} GFLOP/s, {rates[1]} GB/s; time grows with the predicted to the power "
+        f"{growth(predicted, seconds):.2f}"
+    )
     for name, chosen in (("size", [0, 1, 2]), ("width", [3, 1, 4])):
-        grown = np.polyfit(np.log(flops[chosen]), np.log(seconds[chosen]), 1)[0]
-        print(f"joint_ae over {name} alone: to the power {grown:.2f}")
+        alone = growth(flops[chosen], seconds[chosen]), growth(flops[chosen], predicted[chosen])
+        print(f"joint_ae, time over operations with {name}: to the power {alone[0]:.2f}, predicted {alone[1]:.2f}")
+
+
+def growth(x: np.ndarray, y: np.ndarray) -> float:
+    """The exponent of a power law through points."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 if __name__ == "__main__":

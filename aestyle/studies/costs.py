@@ -37,26 +37,30 @@ class Hardware:
 
     Args:
         tflops: peak of one device, in 10^12 operations a second.
-        utilisation: the share of it that a training gets.
+        utilisation: the share of this and of the bandwidth that a training gets.
         devices: per run.
+        bandwidth: of one device's memory, in 10^9 bytes a second.
 
     Raises:
         UserError: a value makes no sense.
     """
 
     tflops: float
-    utilisation: float = 0.35
+    utilisation: float = 0.6
     devices: int = 1
+    bandwidth: float = 1555
 
     def __post_init__(self) -> None:
-        if self.tflops <= 0 or self.devices < 1:
-            raise UserError(f"tflops={self.tflops} devices={self.devices}: give numbers above 0")
+        if self.tflops <= 0 or self.bandwidth <= 0 or self.devices < 1:
+            raise UserError(
+                f"tflops={self.tflops} bandwidth={self.bandwidth} devices={self.devices}: give numbers above 0"
+            )
         if not 0 < self.utilisation <= 1:
             raise UserError(f"utilisation={self.utilisation}: give a share of the peak, above 0 and at most 1")
 
-    def seconds(self, flops: float) -> float:
-        """Time of one device for so many operations."""
-        return flops / (self.tflops * 1e12 * self.utilisation)
+    def seconds(self, flops: float, traffic: float = 0.0) -> float:
+        """Time of one device for so many operations, and so many bytes to and from its memory, one after the other."""
+        return (flops / (self.tflops * 1e12) + traffic / (self.bandwidth * 1e9)) / self.utilisation
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class PhaseCost:
     Args:
         name: the phase.
         flops: floating-point operations.
+        traffic: bytes read and written.
         peak: bytes beside the weights and the optimizer's state.
         every: runs in every so-many-th iteration.
         repeat: how often in such an iteration.
@@ -73,6 +78,7 @@ class PhaseCost:
 
     name: str
     flops: int
+    traffic: int
     peak: int
     every: int
     repeat: int
@@ -81,6 +87,11 @@ class PhaseCost:
     def flops_per_iteration(self) -> float:
         """On average over iterations."""
         return self.flops * self.repeat / self.every
+
+    @property
+    def traffic_per_iteration(self) -> float:
+        """On average over iterations."""
+        return self.traffic * self.repeat / self.every
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,15 @@ class MethodCost:
     def flops_per_image(self) -> float:
         """Operations for each image seen, on average over iterations."""
         return sum(phase.flops_per_iteration for phase in self.phases) / self.batch_size
+
+    @property
+    def traffic_per_image(self) -> float:
+        """Bytes read and written for each image seen, on average over iterations."""
+        return sum(phase.traffic_per_iteration for phase in self.phases) / self.batch_size
+
+    def seconds_per_image(self, hardware: Hardware) -> float:
+        """Time of one device for each image that it sees."""
+        return hardware.seconds(self.flops_per_image, self.traffic_per_image)
 
     @property
     def memory(self) -> int:
@@ -130,11 +150,11 @@ class RunCost:
 
     def gpu_hours(self, hardware: Hardware) -> float:
         """Hours of all devices together, for one seed."""
-        return hardware.seconds(self.method.flops_per_image) * self.cfg.kimg * 1000 / 3600 if self.method else 0.0
+        return self.method.seconds_per_image(hardware) * self.cfg.kimg * 1000 / 3600 if self.method else 0.0
 
     def kimg_a_day(self, hardware: Hardware) -> float:
         """Thousand images that all devices together see in a day."""
-        return hardware.devices * 86.4 / hardware.seconds(self.method.flops_per_image) if self.method else 0.0
+        return hardware.devices * 86.4 / self.method.seconds_per_image(hardware) if self.method else 0.0
 
 
 # -- a method --------------------------------------------------------------------------------------------------------
@@ -189,7 +209,7 @@ def phase_cost(method: PhasedModule, phase: Phase, batch_size: int) -> PhaseCost
     if _trained_of(method, phase):
         with only_trainable(method.networks, phase.networks), meter:
             gradients(method, phase, Step(real, method.draws(phase.name, 0, real)))
-    return PhaseCost(phase.name, meter.flops, meter.peak, phase.every, phase.repeat)
+    return PhaseCost(phase.name, meter.flops, meter.traffic, meter.peak, phase.every, phase.repeat)
 
 
 def gradients(method: PhasedModule, phase: Phase, step: Step) -> Sequence[Tensor | None]:
@@ -254,12 +274,22 @@ def plan_tables(costs: Sequence[RunCost], hardware: Hardware) -> list[Table]:
 def _runs_table(costs: Sequence[RunCost], hardware: Hardware) -> Table:
     total = sum(cost.seeds * cost.gpu_hours(hardware) for cost in costs)
     table = Table(
-        title=f"{hardware.devices} x {hardware.tflops:g} TFLOP/s at {hardware.utilisation:.0%}",
+        title=f"{hardware.devices} x {hardware.tflops:g} TFLOP/s, {hardware.bandwidth:g} GB/s, at "
+        f"{hardware.utilisation:.0%}",
         caption=f"{total:,.0f} GPU-hours in all. Training only: metrics come on top. Memory: weights, averages, Adam "
         "and the peak of a phase in fp32, without the framework's own (about 1 GB with CUDA).",
     )
     table.add_column("run", no_wrap=True)
-    heads = ("px", "batch a\ndevice", "parameters", "GFLOP\nan image", "GB a\ndevice", "kimg\na day", "kimg")
+    heads = (
+        "px",
+        "batch a\ndevice",
+        "parameters",
+        "GFLOP\nan image",
+        "GB moved\nan image",
+        "GB a\ndevice",
+        "kimg\na day",
+        "kimg",
+    )
     for head in (*heads, "GPU-hours", "seeds", "GPU-hours\nin all"):
         table.add_column(head, justify="right", no_wrap=True)
     for cost in costs:
@@ -273,6 +303,7 @@ def _runs_table(costs: Sequence[RunCost], hardware: Hardware) -> Table:
             str(cost.method.batch_size),
             f"{sum(cost.method.parameters.values()) / 1e6:.2f} M",
             f"{cost.method.flops_per_image / 1e9:.4g}",
+            f"{cost.method.traffic_per_image / 1e9:.3g}",
             f"{cost.method.memory / 1e9:.2f}",
             f"{cost.kimg_a_day(hardware):,.0f}",
             f"{cost.cfg.kimg:g}",
@@ -287,10 +318,10 @@ def _phases_table(costs: Sequence[RunCost]) -> Table:
     table = Table(title="GFLOP an image of each phase, whenever it runs, and its share of the training")
     for head in ("run", "parameters", "phases"):
         table.add_column(head)
-    shown: dict[int, list[RunCost]] = {}
+    shown: dict[str, list[RunCost]] = {}
     for cost in costs:
         if cost.method is not None:
-            shown.setdefault(id(cost.method), []).append(cost)
+            shown.setdefault(str(cost.method), []).append(cost)
     for alike in shown.values():
         method = alike[0].method
         assert method is not None

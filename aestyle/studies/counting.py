@@ -17,13 +17,15 @@ class Meter(TorchDispatchMode):
     are made of; its formulas are used without them.
 
     ``flops`` are those of convolutions and matrix products by torch's own formulas (``torch.utils.flop_counter``), a
-    multiplication with its addition as two; everything element by element is left out. ``peak`` is the most bytes that
+    multiplication with its addition as two. ``traffic`` is the bytes that every operation but views reads and writes,
+    which is what element-by-element operations cost. ``peak`` is the most bytes that
     tensors which were made inside held at a time: activations kept for the backward pass, gradients, intermediates.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
+        self.traffic = 0
         self.live = 0
         self.peak = 0
         self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
@@ -31,14 +33,18 @@ class Meter(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        for tensor in tree_leaves((args, kwargs)):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._known:
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        for tensor in given:
+            if tensor.untyped_storage()._cdata not in self._known:
                 self._note(tensor.untyped_storage(), 0)  # it was there before
         out = func(*args, **(kwargs or {}))
         if formula := flop_registry.get(func._overloadpacket):
             self.flops += formula(*args, **(kwargs or {}), out_val=out)
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._known:
+        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if not func.is_view:
+            self.traffic += sum(tensor.nbytes for tensor in (*given, *made))
+        for tensor in made:
+            if tensor.untyped_storage()._cdata not in self._known:
                 self._note(tensor.untyped_storage(), tensor.untyped_storage().nbytes())
         return out
 

@@ -93,6 +93,18 @@ def test_the_peak_is_what_lives_at_a_time() -> None:
     assert len(views) == 2
 
 
+def test_views_move_nothing_and_everything_else_its_operands() -> None:
+    n = random.randint(10, 99)
+    x = torch.zeros(n, 4)
+    with Meter() as meter:
+        y = x.t()[:, 1:].t()
+        assert meter.traffic == 0
+        y + 1
+        assert meter.traffic == 2 * 16 * (n - 1)
+        x.add_(1)
+    assert meter.traffic == 2 * 16 * (n - 1) + 2 * 16 * n
+
+
 # -- methods ---------------------------------------------------------------------------------------------------------
 
 
@@ -143,6 +155,7 @@ def test_width_costs_its_square_and_pixels_themselves() -> None:
 def test_time_follows_from_operations() -> None:
     flops = random.uniform(1e9, 1e15)
     assert Hardware(10, 0.5).seconds(flops) == pytest.approx(flops / 5e12)
+    assert Hardware(10, 0.5, bandwidth=100).seconds(0, flops) == pytest.approx(flops / 5e10)
     for values, named in (((0, 0.5, 1), "tflops=0"), ((1, 2, 1), "utilisation=2"), ((1, 0.5, 0), "devices=0")):
         with pytest.raises(UserError, match=named):
             Hardware(*values)
@@ -155,7 +168,7 @@ def test_the_command_prints_what_each_run_needs(monkeypatch: pytest.MonkeyPatch)
     assert one.code == 0, one
     assert "aae-mnist" in one.out
     assert "GPU-hours in all" in one.out
-    assert "1 x 1 TFLOP/s at 50%" in one.out
+    assert "1 x 1 TFLOP/s, 1555 GB/s, at 50%" in one.out
     assert "AE 0.0" in one.out
     assert "only=nope matches no run" in answer("report", "plan=iaae", "scale=cpu", "only=nope").line
     assert "study.yaml: there is no such file" in answer("report", "plan=nope").line
