@@ -65,9 +65,9 @@ def _plan(cfg: DictConfig) -> None:
 
     hardware = Hardware(cfg.tflops, cfg.utilisation, cfg.devices, cfg.bandwidth)
     costs = plan_study(_study(cfg.plan), cfg.scale.name, hardware, cfg.only)
-    console = Console()
+    console = Console(width=max(Console().width, WIDE))
     for table in plan_tables(costs, hardware):
-        console.print(table, width=max(console.width, WIDE))
+        console.print(table)
 
 
 def _dashboard(cfg: DictConfig) -> None:
