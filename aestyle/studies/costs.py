@@ -22,6 +22,7 @@ from aestyle.engine.phases import Phase, Step, only_trainable
 from aestyle.errors import UserError
 from aestyle.studies.counting import Meter
 from aestyle.studies.initialisation import freeze
+from aestyle.studies.planning import one_line
 from aestyle.studies.study import Study
 
 LATE = 10**9
@@ -263,6 +264,8 @@ def _run_cost(run: str, cfg: DictConfig, seeds: int, hardware: Hardware, known: 
             known[key] = method_cost(cfg, batch_size)
     except UserError as error:
         return RunCost(run, cfg, seeds, problem=str(error))
+    except (NotImplementedError, RuntimeError) as error:  # a loss that looks at values, which shapes alone have not
+        return RunCost(run, cfg, seeds, problem=f"not counted: {one_line(error)}")
     return RunCost(run, cfg, seeds, known[key])
 
 
