@@ -132,7 +132,9 @@ class SphereAutoencoder(PhasedModule):
 
     def style_weights(self) -> list[Tensor]:
         """The weights of the generator's first layer, (outputs, code_dim)."""
-        return [self.ema["generator"].code_weights().detach()]
+        generator = self.ema["generator"]
+        assert isinstance(generator, age.Generator | pioneer.Generator)
+        return [generator.code_weights().detach()]
 
     def prior(self, n: int, seed: int = 0) -> Tensor:
         """Codes of :meth:`sample`, uniform on the sphere: (n, code_dim); the first ones do not depend on ``n``."""

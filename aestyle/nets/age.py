@@ -52,8 +52,7 @@ class Generator(nn.Module):
 
     def code_weights(self) -> Tensor:
         """The weights that the code meets first, as a matrix (outputs, code_dim)."""
-        weight: Tensor = self.layers[0].weight
-        return weight.flatten(1).t()
+        return next(self.layers.parameters()).flatten(1).t()
 
 
 class Encoder(nn.Module):

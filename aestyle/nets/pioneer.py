@@ -143,8 +143,7 @@ class Generator(nn.Module):
 
     def code_weights(self) -> Tensor:
         """The weights that the code meets first, as a matrix (outputs, code_dim)."""
-        weight: Tensor = self.blocks[0].first.weight
-        return weight.permute(0, 2, 3, 1).flatten(0, 2)
+        return next(self.blocks.parameters()).permute(0, 2, 3, 1).flatten(0, 2)
 
 
 class Shrinking(nn.Module):
