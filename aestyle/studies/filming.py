@@ -34,8 +34,8 @@ class Film(pl.Callback):
         self.frames = frames
         self.fps = fps
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the film of all grids that are there, also of those before a restart."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the film of all grids that are there, the last one and those before a restart as well."""
         paths = spread(sorted((Path(trainer.default_root_dir) / "samples").glob(f"{self.kind}-*.png")), self.frames)
         if not trainer.is_global_zero or not paths:
             return
