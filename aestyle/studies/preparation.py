@@ -38,7 +38,8 @@ def prepare(cfg: DictConfig) -> None:
     archive = write_archive(output, source, preparation, cfg.broken, cfg.workers)
     print(f"{output}: {'was prepared already, nothing to do' if was_there else 'is ready'}; {contents(archive, cfg)}")
     if output.absolute().parent == prepared.absolute():
-        print(f"python -m aestyle.train dataset={options.name} resolution={cfg.resolution} finds it by itself")
+        where = f" dataset.path={options.path}" if options.name == "folder" else ""
+        print(f"python -m aestyle.train dataset={options.name}{where} resolution={cfg.resolution} finds it by itself")
     else:
         print(f"train on it with dataset=folder dataset.path={output} resolution={cfg.resolution}")
 

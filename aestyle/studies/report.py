@@ -27,8 +27,11 @@ CURVES, RECONSTRUCTIONS, SAMPLES = "curves.png", "reconstructions.png", "samples
 
 PANELS: dict[str, tuple[Callable[[str], bool], str]] = {
     "losses": (lambda name: name.startswith("loss/"), "log"),
-    "discriminator scores": (lambda name: name.startswith("score/"), "linear"),
+    "discriminator scores": (lambda name: name.startswith("score/") and name != "score/cosine", "linear"),
     "beta and path length": (lambda name: name in {"health/beta", "health/path_length"}, "log"),
+    "codes": (lambda name: name.startswith("latent/") or name == "health/code_std", "linear"),
+    "signs and probabilities": (lambda name: name.startswith(("health/real_sign", "health/ada_p")), "linear"),
+    "sphere": (lambda name: name in {"health/kl_real_above_floor", "score/cosine"}, "linear"),
     "gradient norms": (lambda name: name.startswith("grad_norm/"), "log"),
 }
 """Which statistics are drawn together, and on which scale."""
@@ -98,8 +101,10 @@ def training_curves(lines: Sequence[Line]) -> Figure:
     for ax, (title, shown) in zip(axes, panels.items(), strict=False):
         _draw_panel(ax, lines, shown)
         ax.set(title=title, xlabel="kimg")
-        if any(line.get(name, 0) > 0 for line in lines for name in shown):
-            ax.set_yscale(PANELS[title][1])
+        values = [line[name] for line in lines for name in shown if name in line]
+        if max(values, default=0) > 0:
+            scale = PANELS[title][1]
+            ax.set_yscale("symlog" if scale == "log" and min(values) < 0 else scale)  # a critic's losses
     for ax in axes[len(panels) :]:
         ax.remove()
     return figure

@@ -93,7 +93,7 @@ class Study:
         """
         file = Path(folder) / FILE
         if not file.is_file():
-            raise UserError(f"{file}: there is no such file; give path=<folder with a {FILE}>")
+            raise UserError(f"{file}: there is no such file; give a folder that holds a {FILE}")
         try:
             content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)  # options may hold interpolations
         except (YAMLError, OmegaConfBaseException) as error:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from aestyle.engine.callbacks import method_of
 
-SHOWN = ("score/", "health/", "grad_norm/", "loss/")
+SHOWN = ("score/", "health/", "latent/", "grad_norm/", "loss/")
 
 
 class KimgProgress(pl.Callback):
