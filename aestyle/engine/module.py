@@ -151,9 +151,18 @@ class PhasedModule(pl.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each group of networks."""
         return [
-            adam([p for name in names for p in self.networks[name].parameters()], self.lr, self.betas, lazy=lazy)
-            for names, lazy in self.optimizer_groups().values()
+            adam(
+                [p for name in names for p in self.networks[name].parameters()],
+                self.lr_of(group),
+                self.betas,
+                lazy=lazy,
+            )
+            for group, (names, lazy) in self.optimizer_groups().items()
         ]
+
+    def lr_of(self, optimizer: str) -> float:
+        """The learning rate of one of ``optimizer_groups``."""
+        return self.lr
 
     def _optimizers_of(self, phase: Phase) -> list[Any]:
         optimizers = self.optimizers()

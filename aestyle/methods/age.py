@@ -44,6 +44,7 @@ class AGE(SphereAutoencoder):
     Args:
         weights: weights of the loss terms.
         g_steps: steps of G an iteration, each on new codes.
+        g_lr: G's learning rate; None: ``lr``.
         legacy_kl: the divergence of AGE's released code, which has the variance where sigma belongs.
         boost_kimg: from here on images weigh ``x_boost`` times as much; None: never.
         lr_steps: factors on the learning rate, by the thousand images from which on they hold.
@@ -63,6 +64,7 @@ class AGE(SphereAutoencoder):
         self,
         weights: GameWeights | None = None,
         g_steps: int = 2,
+        g_lr: float | None = None,
         legacy_kl: bool = False,
         boost_kimg: float | None = None,
         lr_steps: Mapping[float, float] | None = None,
@@ -74,6 +76,7 @@ class AGE(SphereAutoencoder):
             raise UserError(f"method.g_steps={g_steps}: give a whole number of at least 1")
         self.weights = weights or GameWeights()
         self.g_steps = g_steps
+        self.g_lr = g_lr
         self.kl = historical_moment_kl if legacy_kl else moment_kl
         self.boost_kimg = boost_kimg
         self.lr_steps = lr_steps or {}
@@ -91,6 +94,10 @@ class AGE(SphereAutoencoder):
     def optimizer_groups(self) -> Mapping[str, tuple[tuple[str, ...], Lazy | None]]:
         """One optimizer each."""
         return {"E": (("encoder",), None), "G": (("generator",), None)}
+
+    def lr_of(self, optimizer: str) -> float:
+        """G may have its own."""
+        return self.g_lr if optimizer == "G" and self.g_lr is not None else super().lr_of(optimizer)
 
     def batch_sizes(self, batch_size: int) -> Mapping[int, int]:
         """By ``batch_steps``."""

@@ -155,6 +155,9 @@ class Recorder(pl.LightningModule):
         self.stop_at = stop_at
         self.seen: list[Tensor] = []
 
+    def batch_sizes(self, batch_size: int) -> dict[int, int]:
+        return {0: batch_size}
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self.seen.append(batch["image"].clone())
         self.images_seen += 4

@@ -11,7 +11,7 @@ from torch import Tensor
 from aestyle.data.transforms import to_float, to_uint8
 from aestyle.engine.callbacks.grids import beside, save_grid
 from aestyle.errors import UserError
-from aestyle.studies.figures import MissingRunError, draw_all
+from aestyle.studies.figures import MissingRunError, draw_all, pictures_of
 from aestyle.studies.loading import load
 from aestyle.studies.showing import Options
 from aestyle.studies.training import train
@@ -142,7 +142,7 @@ class TestPicturesOfModels:
         results = trained.results()
         runs = {"ALAE": "alae-orl_faces", "W+": "joint_w_plus-orl_faces"}
         figure = figures.draw_reconstructions(results, runs)
-        x = figures.held_out(results.run_dir("alae-orl_faces", 0), figures.PICTURES)
+        x = pictures_of(results.run_dir("alae-orl_faces", 0), figures.PICTURES)
         assert torch.equal(tile(figure, 0, 3, 8)[:1], x[3])
         for row, run in enumerate(runs.values(), start=1):
             model = load(results.run_dir(run, 0))
@@ -158,7 +158,7 @@ class TestPicturesOfModels:
         run = "joint_w_plus-orl_faces"
         figure = figures.draw_mixing(trained.results(), run, rows=2, columns=3)
         folder = trained.results().run_dir(run, 0)
-        x, model = figures.held_out(folder, 5), load(folder)
+        x, model = pictures_of(folder, 5), load(folder)
         codes = model.encode(x)
         layers = codes.shape[1]
         mixed = codes[:2].clone()

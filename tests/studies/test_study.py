@@ -108,18 +108,22 @@ def test_mistakes_are_named(old: str, new: str, says: str, tmp_path: Path) -> No
 
 
 def test_a_missing_file_or_scale_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"study\.yaml: there is no such file; give path="):
+    with pytest.raises(UserError, match=r"study\.yaml: there is no such file; give a folder"):
         Study.load(tmp_path)
     with pytest.raises(UserError, match=r"scale=huge: .* has cpu, paper; choose one of them"):
         load(tmp_path).jobs("huge")
 
 
+RECORDED = sorted(path.parent.relative_to(ROOT) for path in (ROOT / "experiments").glob("*/study.yaml"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", ["cpu", "paper"])
-@pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "experiments").glob("*/study.yaml")))
+@pytest.mark.parametrize(
+    ("folder", "scale"), [(folder, scale) for folder in RECORDED for scale in Study.load(ROOT / folder).scales]
+)
 def test_every_run_of_every_recorded_study_composes(folder: Path, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    said = answer("study", f"path={folder.relative_to(ROOT)}", f"scale={scale}", "dry=true")
+    said = answer("study", f"path={folder}", f"scale={scale}", "dry=true")
     assert said.code == 0, said.err
     assert "refused" not in said.out
     assert f"at scale={scale}" in said.out
