@@ -17,9 +17,12 @@ _PACKAGE = Path(__file__).parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf" / "train.yaml").exists() else _PACKAGE.parent / "conf"
 """The configuration: inside the package in a wheel, beside it in a checkout."""
 
-NOT_IDENTITY = ("run_dir", "kimg", "paths", "logger", "trainer", "callbacks", "metrics", "evaluate", "hydra", "data")
-"""Top-level keys that may differ between two starts of the same run: where it runs, what it logs and measures, how
-long it goes on.
+NOT_IDENTITY = (
+    *("run_dir", "kimg", "paths", "logger", "trainer", "compute", "callbacks", "metrics", "evaluate", "hydra"),
+    "data",
+)
+"""Top-level keys that may differ between two starts of the same run: where and how it is computed, what it logs and
+measures, how long it goes on.
 
 ``data`` only repeats what ``dataset`` says.
 """

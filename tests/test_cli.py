@@ -62,6 +62,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("dataset.num_workers=-1", r"dataset\.num_workers=-1: give a whole number of at least 0"),
         ("scale.stats_kimg=0", r"scale\.stats_kimg=0: give a number above 0"),
         ("trainer.precision=nope", r"nope"),
+        ("trainer.precision=16-mixed", r"16-mixed needs a GPU: on the CPU, take bf16-mixed"),
+        ("compute.compile=true compute.recompute=true", r"do not go together: choose one"),
+        ("compute.tf32=1", r"compute\.tf32=1: give true or false"),
     ],
 )
 def test_a_mistake_is_answered_by_one_line_that_names_it(args: str, says: str, folder: Path) -> None:

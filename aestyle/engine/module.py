@@ -11,6 +11,7 @@ from aestyle.engine.batchnorm import RunningStatistics
 from aestyle.engine.distributed import average_over_ranks, rank, world_size
 from aestyle.engine.draws import Draws, KeyedDraws
 from aestyle.engine.ema import EmaSettings, frozen_copy, update_ema
+from aestyle.engine.passes import Passes
 from aestyle.engine.phases import Lazy, Phase, Step, adam, only_trainable
 from aestyle.errors import TrainingAborted, UserError
 
@@ -74,6 +75,10 @@ class PhasedModule(pl.LightningModule):
         self.batch_stats: dict[str, float] = {}
         """What the last iteration recorded, averaged over repetitions and ranks."""
         self._recorded: dict[str, list[Tensor]] = {}
+        self.passes = Passes()
+        """How networks are run in training."""
+        self.scaler: torch.amp.GradScaler | None = None
+        """The loss scale of float16; :class:`~aestyle.engine.scaling.PhaseScaling` sets it."""
 
     # -- what a method says ------------------------------------------------------------------------------------------
 
@@ -184,11 +189,12 @@ class PhasedModule(pl.LightningModule):
         """
         sub_batches = batch["image"].to(self.dtype).chunk(self.batches_per_iteration)
         self._recorded = {}
-        for phase in self.phases():
-            if self.batches_seen % phase.every == 0:
-                for repeat in range(phase.repeat):
-                    real = sub_batches[repeat % len(sub_batches)]
-                    self.run_phase(phase, Step(real, self.draws(phase.name, repeat, sub_batches[0])))
+        with self.passes.of([*self.networks.values(), *self.ema.values()], sub_batches[0].device):
+            for phase in self.phases():
+                if self.batches_seen % phase.every == 0:
+                    for repeat in range(phase.repeat):
+                        real = sub_batches[repeat % len(sub_batches)]
+                        self.run_phase(phase, Step(real, self.draws(phase.name, repeat, sub_batches[0])))
         batch_size = len(sub_batches[0]) * world_size()
         self.images_before = self.images_seen
         self.images_seen += batch_size
@@ -209,7 +215,7 @@ class PhasedModule(pl.LightningModule):
         return KeyedDraws(self.seed, phase, repeat, self.images_seen + offsets, self.images_seen, images.dtype)
 
     def run_phase(self, phase: Phase, step: Step) -> None:
-        """The one place where weights change: loss, backward, reduce, check, clip, step, restore.
+        """The one place where weights change: loss, backward, reduce, unscale, check, clip, step, restore.
 
         A phase whose networks are frozen altogether has nothing to do. Running statistics move with the weights: those
         of other networks stay, and all of them if no step is taken.
@@ -223,8 +229,10 @@ class PhasedModule(pl.LightningModule):
         with only_trainable(self.networks, phase.networks):
             self.manual_backward(phase.loss(step))
         parameters = [p for name in phase.networks for p in self.networks[name].parameters() if p.grad is not None]
-        norm = self._reduce_gradients(parameters)
-        finite = self._is_finite(phase, norm)
+        self._reduce_gradients(parameters)
+        scale = self._unscale(optimizers)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        finite = self._is_finite(phase, norm, scale)
         if finite:
             if self.max_grad_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
@@ -238,19 +246,55 @@ class PhasedModule(pl.LightningModule):
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
 
-    def _reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> Tensor:
+    def gradients(
+        self, output: Tensor, inputs: Sequence[Tensor], at: Tensor | None = None, retain_graph: bool | None = None
+    ) -> tuple[Tensor, ...]:
+        """First derivatives inside of a loss: ``torch.autograd.grad``, under the loss scale where there is one.
+
+        Args:
+            output: what is differentiated: a scalar, unless ``at`` is given.
+            inputs: with respect to what.
+            at: gradient with respect to ``output``, of its shape.
+            retain_graph: whether the graph is used again.
+        """
+        if self.scaler is None:
+            return torch.autograd.grad(output, inputs, at, retain_graph=retain_graph)
+        scale = self.scaler.get_scale()
+        at = torch.ones_like(output) if at is None else at
+        return tuple(g / scale for g in torch.autograd.grad(output, inputs, at * scale, retain_graph=retain_graph))
+
+    def _reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Averages gradients over ranks, before anyone looks at them, so that all ranks decide alike."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         if world_size() > 1:
             torch._foreach_copy_(gradients, average_over_ranks(gradients))
-        return torch.nn.utils.get_total_norm(gradients)
 
-    def _is_finite(self, phase: Phase, norm: Tensor) -> bool:
-        """Whether a step may be taken; counts those that may not, and gives up after too many in a row."""
+    def _unscale(self, optimizers: Sequence[Any]) -> float:
+        """Takes the loss scale out of the gradients and moves it: down, where one of them is not finite.
+
+        Returns:
+            What the gradients were divided by; 1 without a loss scale.
+        """
+        if self.scaler is None:
+            return 1.0
+        scale = self.scaler.get_scale()
+        self.record("health/loss_scale", torch.tensor(scale))
+        for optimizer in optimizers:
+            self.scaler.unscale_(getattr(optimizer, "optimizer", optimizer))  # Lightning wraps it
+        self.scaler.update()
+        return scale
+
+    def _is_finite(self, phase: Phase, norm: Tensor, scale: float = 1.0) -> bool:
+        """Whether a step may be taken; counts those that may not, and gives up after too many in a row.
+
+        Under a loss scale above 1 that scale is to blame, which is lower the next time.
+        """
         if torch.isfinite(norm):
             self.bad_steps_in_a_row[phase.name] = 0
             self.record(f"grad_norm/{phase.name}", norm)
             return True
+        if scale > 1:
+            return False
         self.bad_steps += 1
         in_a_row = self.bad_steps_in_a_row[phase.name] = self.bad_steps_in_a_row.get(phase.name, 0) + 1
         if in_a_row >= self.max_bad_steps:

@@ -128,12 +128,12 @@ class AEStyleGAN(StyleAutoencoder):
         self.record("health/code_std", codes.std())
         rec = self.render(codes, step, "rec_noise")
         image = rec.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.reconstruction_loss(step.real, image), image)
+        (gradient,) = self.gradients(self.reconstruction_loss(step.real, image), [image])
         if self.weights.adversarial > 0:
             (logits,) = self.discriminate_rec(step, rec=image)
             adv = self.weights.adversarial * real_loss(logits)
             self.record("loss/AE_adv", adv)
-            (adv_gradient,) = torch.autograd.grad(adv, image)
+            (adv_gradient,) = self.gradients(adv, [image])
             gradient = gradient + self.adversarial_weight(rec, gradient, adv_gradient) * adv_gradient
         loss = (rec * gradient).sum()
         if self.weights.latent > 0:
@@ -167,7 +167,7 @@ class AEStyleGAN(StyleAutoencoder):
             return rec.new_ones(())
         gradients: list[Tensor] = []
         for at_image in (rec_gradient, adv_gradient):
-            gradients += torch.autograd.grad(rec, layers, at_image, retain_graph=True)
+            gradients += self.gradients(rec, layers, at_image, retain_graph=True)
         gradients = average_over_ranks(gradients)
         beta = adaptive_weight(gradients[: len(layers)], gradients[len(layers) :], self.beta.eps, self.beta.maximum)
         self.record("health/beta", beta)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from aestyle.engine.passes import differentiated_twice
 from aestyle.engine.phases import Lazy, Phase, Step
 from aestyle.errors import UserError
 from aestyle.losses.wasserstein import critic_loss, gradient_penalty
@@ -79,7 +80,8 @@ class ProGANL1(Growing):
         with torch.no_grad():
             fake = self.generate(self.generator, self.codes(step))
         scores, fake_scores = self.judge(real), self.judge(fake)
-        penalty = gradient_penalty(self.judge, real, fake, step.draws.uniforms("share", (), len(real)))
+        with differentiated_twice():
+            penalty = gradient_penalty(self.judge, real, fake, step.draws.uniforms("share", (), len(real)))
         loss = critic_loss(scores, fake_scores)
         self.record("score/real", scores)
         self.record("score/fake", fake_scores)

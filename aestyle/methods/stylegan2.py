@@ -12,6 +12,7 @@ from aestyle.engine.distributed import rank, sum_over_ranks, world_size
 from aestyle.engine.draws import Draws, sample_normal
 from aestyle.engine.module import PhasedModule
 from aestyle.engine.negatives import Jigsaw
+from aestyle.engine.passes import differentiated_twice
 from aestyle.engine.phases import Lazy, Phase, Step
 from aestyle.errors import NotOffered, UserError
 from aestyle.latents.spaces import Space, get_space
@@ -121,6 +122,7 @@ class StyleGAN2(PhasedModule):
             return {"fake": (fake, 1.0)}
         return {"fake": (fake, 1 - self.nda.weight), "nda": (self.nda(step.real, step.draws), self.nda.weight)}
 
+    @differentiated_twice()
     def r1_loss(
         self, step: Step, discriminate: Callable[..., list[Tensor]] | None = None, name: str = "loss/r1"
     ) -> Tensor:
@@ -144,6 +146,7 @@ class StyleGAN2(PhasedModule):
         self.record("loss/G", loss)
         return loss
 
+    @differentiated_twice()
     def path_length_loss(self, step: Step) -> Tensor:
         """Lazy path length on half the batch, around a running mean over all ranks.
 

@@ -13,6 +13,7 @@ from aestyle.errors import UserError
 from aestyle.nets.aae_layers import Layers, Plain, leaky
 from aestyle.nets.layers import SLOPE
 from aestyle.nets.posterior import Linear, Posterior, Sigma
+from aestyle.nets.precision import full_precision
 
 HIDDEN = (128, 64)
 """Widths between image and code."""
@@ -39,7 +40,10 @@ class GaussianEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Posterior:
         """Maps images (N, C, R, R) in [-1, 1] to the posterior of their codes."""
-        features = self.body(x)
+        return self._heads(self.body(x))
+
+    @full_precision
+    def _heads(self, features: Tensor) -> Posterior:
         return Posterior(self.mu(features), self.form(self.sigma(features)))
 
 

@@ -4,9 +4,8 @@ import math
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from aestyle.nets.layers import SLOPE
+from aestyle.nets.layers import SLOPE, unit_norm
 
 
 class Generator(nn.Module):
@@ -84,7 +83,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, image_channels, resolution, resolution) in [-1, 1] to unit codes (N, code_dim)."""
-        return F.normalize(self.layers(x).flatten(1), dim=1)
+        return unit_norm(self.layers(x).flatten(1))
 
 
 def widths_of(resolution: int, width: int) -> list[int]:

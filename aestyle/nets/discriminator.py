@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from aestyle.nets.layers import EqualizedConv2d, EqualizedLinear
+from aestyle.nets.precision import full_precision
 
 
+@full_precision
 def minibatch_stddev(x: Tensor, group_size: int = 4) -> Tensor:
     """Appends a channel with the standard deviation inside groups of samples (ProGAN, section 3).
 
@@ -84,6 +87,7 @@ class Discriminator(nn.Module):
         stddev_group: samples in a group of the minibatch standard deviation; 1 leaves that layer out.
         residual: whether blocks have shortcuts.
         outputs: width of the last layer; 1 logit for a discriminator.
+        clamp: bound of what convolutions give; None: none (stylegan2-ada: 256 in float16).
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Discriminator(nn.Module):
         stddev_group: int = 4,
         residual: bool = True,
         outputs: int = 1,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         width = channels[4]
@@ -102,15 +107,26 @@ class Discriminator(nn.Module):
         self.conv = EqualizedConv2d(width + (stddev_group > 1), width, 3)
         self.hidden = EqualizedLinear(width * 4 * 4, width, activate=True)
         self.head = EqualizedLinear(width, outputs)
+        for module in self.modules():
+            if isinstance(module, EqualizedConv2d):
+                module.clamp = clamp
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps images (N, C, R, R) in [-1, 1] to logits (N, outputs)."""
-        return self.together(x)[0]
+    def forward(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        """Maps images (N, C, R, R) in [-1, 1] to logits (N, outputs).
+
+        Args:
+            x: images.
+            sizes: of the batches that ``x`` is put together from; minibatch statistics stay within a batch.
+        """
+        x = self.trunk(x)
+        if self.stddev_group > 1:
+            x = torch.cat([minibatch_stddev(part, self.stddev_group) for part in x.split(sizes or len(x))])
+        # flatten() orders features by channel, then by position, whatever the memory format
+        logits: Tensor = self.head(self.hidden(self.conv(x).flatten(1)))
+        return logits
 
     def together(self, *batches: Tensor) -> list[Tensor]:
         """Logits of several batches in one pass, which is faster than one pass each and gives the same numbers.
-
-        Minibatch statistics stay within a batch.
 
         Args:
             *batches: images (N, C, R, R) in [-1, 1], every N its own.
@@ -119,11 +135,8 @@ class Discriminator(nn.Module):
             Logits (N, outputs) of each batch.
         """
         sizes = [len(batch) for batch in batches]
-        x = self.trunk(torch.cat(batches) if len(batches) > 1 else batches[0])
-        if self.stddev_group > 1:
-            x = torch.cat([minibatch_stddev(part, self.stddev_group) for part in x.split(sizes)])
-        # flatten() orders features by channel, then by position, whatever the memory format
-        return list(self.head(self.hidden(self.conv(x).flatten(1))).split(sizes))
+        logits: Tensor = self(torch.cat(batches) if len(batches) > 1 else batches[0], sizes)
+        return list(logits.split(sizes))
 
 
 class Encoder(Discriminator):
@@ -136,6 +149,7 @@ class Encoder(Discriminator):
         num_codes: styles per image: 1 encodes into W, the number of layers into W+.
         image_channels: 3 for RGB, 1 for grey.
         residual: whether blocks have shortcuts.
+        clamp: as of :class:`Discriminator`.
     """
 
     def __init__(
@@ -146,8 +160,9 @@ class Encoder(Discriminator):
         num_codes: int,
         image_channels: int = 3,
         residual: bool = True,
+        clamp: float | None = None,
     ) -> None:
-        super().__init__(resolution, channels, image_channels, 1, residual, outputs=num_codes * style_dim)
+        super().__init__(resolution, channels, image_channels, 1, residual, num_codes * style_dim, clamp)
         self.num_codes = num_codes
         self.style_dim = style_dim
 
@@ -156,6 +171,6 @@ class Encoder(Discriminator):
         """One code, without the batch: (style_dim,) in W, (num_codes, style_dim) in W+."""
         return (self.style_dim,) if self.num_codes == 1 else (self.num_codes, self.style_dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps images (N, C, R, R) in [-1, 1] to codes (N, num_codes, style_dim)."""
+    def forward(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        """Maps images (N, C, R, R) in [-1, 1] to codes (N, num_codes, style_dim), one by one."""
         return super().forward(x).unflatten(1, (self.num_codes, -1))

@@ -54,6 +54,7 @@ class Synthesis(nn.Module):
         noise: whether layers have noise inputs.
         conv: makes the modulated convolutions.
         to_rgb: makes the ToRGB layers.
+        clamp: bound of what convolutions give; None: none (stylegan2-ada: 256 in float16).
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Synthesis(nn.Module):
         noise: bool = True,
         conv: Callable[..., ModulatedConv2d] = ModulatedConv2d,
         to_rgb: Callable[..., ToRGB] = ToRGB,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.resolution = resolution
@@ -82,6 +84,8 @@ class Synthesis(nn.Module):
             self.convs.append(StyledConv(width, width, style_dim, noise=noise, conv=conv))
             self.to_rgbs.append(to_rgb(width, image_channels, style_dim))
             self.noise_shapes += [(1, size, size)] * 2 if noise else []
+        for layer in (*self.convs, *self.to_rgbs):
+            layer.clamp = clamp
         for i, shape in enumerate(self.noise_shapes):
             self.register_buffer(f"noise_const_{i}", torch.randn(1, *shape))
 

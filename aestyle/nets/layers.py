@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aestyle.nets.precision import full_precision
 from aestyle.nets.resample import blur
 
 SLOPE = 0.2
@@ -18,15 +19,27 @@ GAIN = math.sqrt(2)
 """Keeps the variance through a leaky ReLU."""
 
 
+@full_precision
 def pixel_norm(x: Tensor) -> Tensor:
     """Scales each vector along dimension 1 to unit mean square: ``x * rsqrt(mean(x^2) + 1e-8)``."""
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
+@full_precision
+def unit_norm(x: Tensor) -> Tensor:
+    """Scales each vector along dimension 1 to unit length."""
+    return F.normalize(x, dim=1)
+
+
 def scaled_leaky_relu(x: Tensor, bias: Tensor, scale: float = 1.0) -> Tensor:
     """``sqrt(2) * leaky_relu(scale * x + bias)`` on (N, C, H, W) with one bias a channel, in two passes over ``x``."""
-    x = torch.add(bias.view(1, -1, 1, 1) * GAIN, x, alpha=scale * GAIN)
+    x = torch.add((bias.view(1, -1, 1, 1) * GAIN).to(x.dtype), x, alpha=scale * GAIN)
     return F.leaky_relu(x, SLOPE, inplace=True)
+
+
+def clamped(x: Tensor, limit: float | None) -> Tensor:
+    """``x`` within [-limit, limit], as it is if there is none; keeps activations in float16's range (Karras et al.)."""
+    return x if limit is None else x.clamp(-limit, limit)
 
 
 class EqualizedLinear(nn.Module):
@@ -50,6 +63,7 @@ class EqualizedLinear(nn.Module):
         self.lr_mul = lr_mul
         self.activate = activate
 
+    @full_precision
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_features) to (N, out_features)."""
         gain = GAIN if self.activate else 1.0
@@ -77,6 +91,7 @@ class EqualizedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if activate else None
         self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
         self.down = down
+        self.clamp: float | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in, H, W) to (N, out, H, W), or to half the size if ``down``."""
@@ -87,4 +102,4 @@ class EqualizedConv2d(nn.Module):
             x = F.conv2d(blur(x, padding=1, stride=2), self.weight)
         else:
             x = F.conv2d(blur(x, padding=2), self.weight, stride=2)
-        return x * self.scale if self.bias is None else scaled_leaky_relu(x, self.bias, self.scale)
+        return clamped(x * self.scale if self.bias is None else scaled_leaky_relu(x, self.bias, self.scale), self.clamp)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aestyle.nets.layers import GAIN, SLOPE, EqualizedLinear
+from aestyle.nets.layers import GAIN, SLOPE, EqualizedLinear, clamped
+from aestyle.nets.precision import full_precision
 from aestyle.nets.resample import blur, upsample2
 
 
@@ -43,14 +44,18 @@ class ModulatedConv2d(nn.Module):
             caller multiplies in where it touches the activations anyway.
         """
         style = self.affine(w) * self.scale
-        energy = self.weight.square().sum(dim=(2, 3))
-        demodulation = torch.rsqrt(style.square() @ energy.t() + 1e-8)
-        x = x * style[:, :, None, None]
+        demodulation = self._demodulation(style)
+        x = x * style[:, :, None, None].to(x.dtype)
         if self.up:
             x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
         else:
             x = F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
-        return x, demodulation[:, :, None, None]
+        return x, demodulation[:, :, None, None].to(x.dtype)
+
+    @full_precision
+    def _demodulation(self, style: Tensor) -> Tensor:
+        energy = self.weight.square().sum(dim=(2, 3))
+        return torch.rsqrt(style.square() @ energy.t() + 1e-8)
 
 
 class StyledConv(nn.Module):
@@ -78,15 +83,16 @@ class StyledConv(nn.Module):
         self.conv = conv(in_channels, out_channels, 3, style_dim, up)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
+        self.clamp: float | None = None
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """Maps x (N, in, H, W) under style w (N, style_dim) and noise (N or 1, 1, H', W') to (N, out, H', W')."""
         x, demodulation = self.conv(x, w)
         x = x * (demodulation * GAIN)  # leaky ReLU is positively homogeneous: its gain is applied in front
-        offset = self.bias.view(1, -1, 1, 1) * GAIN
+        offset = (self.bias.view(1, -1, 1, 1) * GAIN).to(x.dtype)
         if self.noise_strength is not None and noise is not None:
-            x = x.add_(noise * (self.noise_strength * GAIN))
-        return F.leaky_relu(x.add_(offset), SLOPE, inplace=True)
+            x = x.add_((noise * (self.noise_strength * GAIN)).to(x.dtype))
+        return clamped(F.leaky_relu(x.add_(offset), SLOPE, inplace=True), self.clamp)
 
 
 class ToRGB(nn.Module):
@@ -104,9 +110,16 @@ class ToRGB(nn.Module):
         self.affine = EqualizedLinear(style_dim, in_channels, bias_init=1.0)
         self.bias = nn.Parameter(torch.zeros(image_channels))
         self.scale = 1 / math.sqrt(in_channels)
+        self.clamp: float | None = None
 
     def forward(self, x: Tensor, w: Tensor, image: Tensor | None) -> Tensor:
         """Maps x (N, in, H, W) under style w and the image so far (N, C, H/2, W/2) to an image (N, C, H, W)."""
         style = self.affine(w) * self.scale
-        x = F.conv2d(x * style[:, :, None, None], self.weight, self.bias)
-        return x if image is None else x + upsample2(image)
+        x = F.conv2d(x * style[:, :, None, None].to(x.dtype), self.weight, self.bias)
+        return added_colours(clamped(x, self.clamp), image)
+
+
+@full_precision
+def added_colours(x: Tensor, image: Tensor | None) -> Tensor:
+    """``x`` (N, C, H, W) on top of the image so far (N, C, H/2, W/2), if there is one."""
+    return x if image is None else x + upsample2(image)

@@ -9,6 +9,7 @@ unfolded activations 2.3 times. A GPU takes the grouped convolution, one kernel 
 
 import math
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -18,8 +19,10 @@ from torch.nn import functional as F
 from aestyle.errors import UserError
 from aestyle.nets.discriminator import Encoder
 from aestyle.nets.generator import Synthesis
-from aestyle.nets.modulation import ModulatedConv2d, ToRGB
-from aestyle.nets.resample import blur, upsample2
+from aestyle.nets.layers import clamped
+from aestyle.nets.modulation import ModulatedConv2d, ToRGB, added_colours
+from aestyle.nets.precision import full_precision
+from aestyle.nets.resample import blur
 
 
 def count_rows(resolution: int, channels: MappingType[int, int], image_channels: int = 3) -> int:
@@ -129,10 +132,14 @@ class RowModulatedConv2d(ModulatedConv2d):
         """
         rows = w[:, self.rows].flatten(0, 1)
         styles = self.affine(rows).view(len(w), *self.weight.shape[:2]) * self.scale
-        energy = self.weight.square().sum(dim=(2, 3))
-        demodulation = torch.rsqrt((styles.square() * energy).sum(dim=2) + 1e-8)
+        demodulation = self._demodulation(styles)
         x = convolve_rows(x, self.weight, styles, self.up)
-        return (blur(x, padding=1, gain=4.0) if self.up else x), demodulation[:, :, None, None]
+        return (blur(x, padding=1, gain=4.0) if self.up else x), demodulation[:, :, None, None].to(x.dtype)
+
+    @full_precision
+    def _demodulation(self, styles: Tensor) -> Tensor:
+        energy = self.weight.square().sum(dim=(2, 3))
+        return torch.rsqrt((styles.square() * energy).sum(dim=2) + 1e-8)
 
     def kernel_energies(self, total: int) -> Tensor:
         """Squared lengths of the scaled kernels (total, in) that each row of a style matrix feeds; 0: it feeds none."""
@@ -179,7 +186,7 @@ class RowToRGB(ToRGB):
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
         y = torch.baddbmm(self.bias, pixels, own.transpose(1, 2))
         y = y.view(len(x), *x.shape[2:], len(self.bias)).permute(0, 3, 1, 2)
-        return y if image is None else y + upsample2(image)
+        return added_colours(clamped(y, self.clamp), image)
 
     def styles(self, w: Tensor) -> Tensor:
         """Scaled styles (N, image_channels, in)."""
@@ -215,6 +222,7 @@ class RowSynthesis(Synthesis):
         noise: whether layers have noise inputs; the paper's have none.
         keep: ``first``, ``last`` or ``strided``: rows that layers with fewer channels keep.
         rgb: ``own``, ``mean`` or ``shared``: rows that feed the image channels; see :class:`RowToRGB`.
+        clamp: as of :class:`~aestyle.nets.generator.Synthesis`.
     """
 
     def __init__(
@@ -226,6 +234,7 @@ class RowSynthesis(Synthesis):
         noise: bool = False,
         keep: str = "first",
         rgb: str = "own",
+        clamp: float | None = None,
     ) -> None:
         total = count_rows(resolution, channels, image_channels)
         super().__init__(
@@ -236,6 +245,7 @@ class RowSynthesis(Synthesis):
             noise,
             conv=partial(RowModulatedConv2d, total=total, keep=keep),
             to_rgb=partial(RowToRGB, total=total, keep=keep, rgb=rgb),
+            clamp=clamp,
         )
         self.rows = total
 
@@ -262,6 +272,7 @@ class MatrixEncoder(Encoder):
         image_channels: 3 for RGB, 1 for grey.
         residual: whether blocks have shortcuts.
         rank: of what rows do not share.
+        clamp: as of :class:`~aestyle.nets.discriminator.Discriminator`.
     """
 
     def __init__(
@@ -273,10 +284,11 @@ class MatrixEncoder(Encoder):
         image_channels: int = 3,
         residual: bool = True,
         rank: int = 8,
+        clamp: float | None = None,
     ) -> None:
         rows = count_rows(resolution, channels, image_channels)
         self.sizes = (style_dim, rows * rank, rank * style_dim)
-        super().__init__(resolution, channels, sum(self.sizes), num_codes, image_channels, residual)
+        super().__init__(resolution, channels, sum(self.sizes), num_codes, image_channels, residual, clamp)
         self.rows = rows
         self.style_dim = style_dim
         self.rank = rank
@@ -287,7 +299,7 @@ class MatrixEncoder(Encoder):
         matrix = (self.rows, self.style_dim)
         return matrix if self.num_codes == 1 else (self.num_codes, *matrix)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         """Maps images (N, C, R, R) in [-1, 1] to matrices (N, num_codes, rows, style_dim)."""
         shared, left, right = super().forward(x).split(self.sizes, dim=2)
         own = left.unflatten(2, (self.rows, self.rank)) @ right.unflatten(2, (self.rank, self.style_dim))

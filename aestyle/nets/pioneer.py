@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aestyle.errors import UserError
-from aestyle.nets.layers import SLOPE, pixel_norm
+from aestyle.nets.layers import SLOPE, pixel_norm, unit_norm
 from aestyle.nets.spectral import SpectralConv2d, padded_convolution
 
 
@@ -199,7 +199,7 @@ class Encoder(Shrinking):
 
     def forward(self, x: Tensor, phase: int, alpha: float = 1.0) -> Tensor:
         """Unit codes (N, code_dim) of images (N, C, 4 * 2^phase, 4 * 2^phase); ``alpha`` as in :class:`Generator`."""
-        return F.normalize(self.blocks[0](self.shrink(x, phase, alpha)).flatten(1), dim=1)
+        return unit_norm(self.blocks[0](self.shrink(x, phase, alpha)).flatten(1))
 
 
 def widths_of(resolution: int, channels: Mapping[int, int]) -> list[int]:

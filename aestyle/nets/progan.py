@@ -5,10 +5,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from aestyle.nets.discriminator import minibatch_stddev
-from aestyle.nets.layers import SLOPE, EqualizedLinear
+from aestyle.nets.layers import SLOPE, EqualizedLinear, unit_norm
 from aestyle.nets.pioneer import Block, EqualizedConv2d, Shrinking, widths_of
 
 
@@ -50,15 +49,12 @@ class Critic(Shrinking):
 
     def logits(self, x: Tensor, phase: int, alpha: float = 1.0) -> Tensor:
         """How real images (N, C, 4 * 2^phase, 4 * 2^phase) look: (N, 1), any number."""
-        logits: Tensor = self.head(self._hidden(minibatch_stddev(self.shrink(x, phase, alpha))))
+        logits: Tensor = self(x, phase, alpha, judge=True)
         return logits
 
-    def forward(self, x: Tensor, phase: int, alpha: float = 1.0) -> Tensor:
-        """Unit codes (N, code_dim) of images (N, C, 4 * 2^phase, 4 * 2^phase)."""
+    def forward(self, x: Tensor, phase: int, alpha: float = 1.0, judge: bool = False) -> Tensor:
+        """Unit codes (N, code_dim) of images (N, C, 4 * 2^phase, 4 * 2^phase), or what :meth:`logits` gives."""
         h = self.shrink(x, phase, alpha)
-        hidden = self._hidden(torch.cat([h, h.new_zeros(len(h), 1, *h.shape[2:])], dim=1))
-        return F.normalize(self.code_layer(hidden), dim=1)
-
-    def _hidden(self, h: Tensor) -> Tensor:
-        hidden: Tensor = self.blocks[0](h)
-        return hidden.flatten(1)
+        h = minibatch_stddev(h) if judge else torch.cat([h, h.new_zeros(len(h), 1, *h.shape[2:])], dim=1)
+        hidden = self.blocks[0](h).flatten(1)
+        return self.head(hidden) if judge else unit_norm(self.code_layer(hidden))

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aestyle.nets.precision import full_precision
+
 
 def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
     """Convolution with zeros on every side; from a single pixel to a whole kernel of them without the zeros.
@@ -51,7 +53,10 @@ class SpectralConv2d(nn.Module):
 
     def spectral_norm(self) -> Tensor:
         """The estimate ``u' W v`` of the weight's largest singular value."""
-        matrix = self.weight.flatten(1)
+        return self._power_iteration(self.weight.flatten(1))
+
+    @full_precision
+    def _power_iteration(self, matrix: Tensor) -> Tensor:
         with torch.no_grad():
             v = F.normalize(matrix.t() @ self.u, dim=0)
             u = F.normalize(matrix @ v, dim=0)

@@ -53,6 +53,7 @@ def refuse_bad_values(cfg: DictConfig) -> None:
     if cfg.seed >= 2**32:
         raise UserError(f"seed={cfg.seed}: give a whole number below 2^32")
     _refuse_bad_starts(cfg)
+    _refuse_bad_precision(cfg)
     _refuse_bad_evaluation(cfg)
     num_ws(cfg.resolution)
     if cfg.resolution not in cfg.scale.channels:
@@ -86,6 +87,18 @@ def _refuse_bad_starts(cfg: DictConfig) -> None:
             raise UserError(f"{name}={value}: give a list of names, as in {name}=[mapping,synthesis]")
     if cfg.init_networks is not None and cfg.init_from is None:
         raise UserError("init_networks says what init_from brings: give init_from=<run folder or checkpoint> as well")
+
+
+def _refuse_bad_precision(cfg: DictConfig) -> None:
+    """Looks at the options of how numbers are computed."""
+    precision = str(cfg.trainer.precision)
+    if precision in ("16-mixed", "fp16-mixed", "16") and cfg.trainer.accelerator == "cpu":
+        raise UserError(f"trainer.precision={precision} needs a GPU: on the CPU, take bf16-mixed or 32-true")
+    for name, value in cfg.compute.items():
+        if not _is(value, bool):
+            raise UserError(f"compute.{name}={value}: give true or false")
+    if cfg.compute.compile and cfg.compute.recompute:
+        raise UserError("compute.compile=true and compute.recompute=true do not go together: choose one")
 
 
 def _refuse_bad_evaluation(cfg: DictConfig) -> None:

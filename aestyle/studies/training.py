@@ -17,6 +17,8 @@ from pytorch_lightning.loggers import WandbLogger
 from aestyle.engine.callbacks.checkpointing import Checkpoints
 from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_checkpoint
 from aestyle.engine.module import PhasedModule
+from aestyle.engine.passes import Passes, set_tf32
+from aestyle.engine.scaling import FLOAT16, PhaseScaling
 from aestyle.errors import UserError
 from aestyle.resolvers import identity
 from aestyle.studies.code import code_state
@@ -100,15 +102,19 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     method: PhasedModule = instantiate(cfg.method, _convert_="all")
     method.config_yaml = run_config(cfg)
+    method.passes = Passes(cfg.compute.compile, cfg.compute.recompute)
+    set_tf32(cfg.compute.tf32)
     freeze(method, cfg.freeze)
     data: pl.LightningDataModule = instantiate(cfg.data, _convert_="all")
     data.setup("fit")  # broken pictures are reported before any process is started
+    scaled = str(cfg.trainer.precision) in FLOAT16
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         default_root_dir=str(run_dir),
         logger=[instantiate(logger, _convert_="all") for logger in (cfg.logger or {}).values()],
         callbacks=[instantiate(callback, _convert_="all") for callback in cfg.callbacks.values()],
-        plugins=[SafeCheckpointIO()],
+        plugins=[SafeCheckpointIO(), *([PhaseScaling()] if scaled else [])],
+        precision=None if scaled else cfg.trainer.precision,
         _convert_="all",
     )
     for size in method.batch_sizes(cfg.batch_size).values():
