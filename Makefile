@@ -42,6 +42,7 @@ bench: install ## step time beside the bare convolutions of the step, an epoch b
 	$(PY) -m benchmarks.cost_model
 	$(PY) -m benchmarks.inversion
 	$(PY) -m benchmarks.aae_epoch
+	$(PY) -m benchmarks.precision
 	$(PY) -m benchmarks.loader
 
 clean: ## remove caches and build products (runs/ stays)

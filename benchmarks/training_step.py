@@ -63,8 +63,8 @@ PAIRS = [
 """A method and its baseline of the same size."""
 
 
-def training_step(case: Case) -> Step:
-    """A method at random weights, as the configuration builds it at 32 px, driven without a Trainer."""
+def method_of(case: Case) -> Any:
+    """A method at random weights, as the configuration builds it at 32 px, without lazy regularisers."""
     from hydra import compose, initialize_config_dir
     from hydra.utils import instantiate
 
@@ -76,7 +76,12 @@ def training_step(case: Case) -> Step:
     overrides += case.options
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [*overrides, "method.r1=null", "method.path_length=null", "scale.beta_kimg=0"])
-    return without_trainer(instantiate(cfg.method, _convert_="all"), case.batch_size)
+    return instantiate(cfg.method, _convert_="all")
+
+
+def training_step(case: Case) -> Step:
+    """The iterations of a case, driven without a Trainer."""
+    return without_trainer(method_of(case), case.batch_size)
 
 
 def without_trainer(module: Any, batch_size: int) -> Step:

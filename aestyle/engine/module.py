@@ -309,7 +309,7 @@ class PhasedModule(pl.LightningModule):
 
     def record(self, name: str, value: Tensor) -> None:
         """Keeps a scalar of this iteration; several of one name are averaged, also over ranks."""
-        self._recorded.setdefault(name, []).append(value.detach().float().mean())
+        self._recorded.setdefault(name, []).append(value.detach().float().mean().to(self.device))
 
     def _reduce_recorded(self) -> dict[str, float]:
         names = sorted(self._recorded)

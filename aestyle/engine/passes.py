@@ -4,6 +4,7 @@ Autocast reaches no further than the passes of networks. What they give is float
 augmentation, statistics of codes, adaptive weights and every backward pass are computed as without it.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -85,6 +86,7 @@ class Passes:
         plain = network.forward
         if self.compile and network not in self._compiled:
             # Frozen or not, with gradient or without, one batch or several together: each is a graph of its own.
+            warnings.filterwarnings("ignore", ".*`functools.lru_cache`-wrapped function.*")  # ours may be traced
             torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
             self._compiled[network] = torch.compile(plain)
         once = self._compiled[network] if self.compile else plain
