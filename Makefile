@@ -37,7 +37,7 @@ format: install ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install ## step time beside the bare convolutions of the step, an epoch beside a bare loop, memory, images/s; inversion; the cost model of plans
+bench: install ## step time beside the bare convolutions of the step, an epoch beside a bare loop, memory, images/s; inversion; the cost model of plans; precisions and threads
 	$(PY) -m benchmarks.training_step
 	$(PY) -m benchmarks.cost_model
 	$(PY) -m benchmarks.inversion

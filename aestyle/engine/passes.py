@@ -116,7 +116,7 @@ def _recomputed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
 @contextmanager
 def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Inside, calling the module runs ``forward``; its class and its hooks stay as they are."""
-    module.forward = forward  # type: ignore[method-assign]
+    module.forward = forward
     try:
         yield
     finally:

@@ -227,7 +227,7 @@ def test_recomputed_activations_leave_the_numbers_as_they_are(name: str) -> None
 def test_compiled_passes_equal_eager_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "TORCHINDUCTOR_CACHE_DIR", str(tmp_path)
-    )  # one that was killed while it compiled leaves no trace
+    )  # what a killed run left is not read
     torch.manual_seed(0)
     network = nn.Sequential(EqualizedConv2d(3, 4, 3), nn.Flatten(), EqualizedLinear(4 * 64, 2, activate=True))
     images = torch.randn(4, 3, 8, 8)
