@@ -225,9 +225,7 @@ def test_recomputed_activations_leave_the_numbers_as_they_are(name: str) -> None
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="there is no C++ compiler")
 def test_compiled_passes_equal_eager_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(
-        "TORCHINDUCTOR_CACHE_DIR", str(tmp_path)
-    )  # what a killed run left is not read
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # what a killed run left is not read
     torch.manual_seed(0)
     network = nn.Sequential(EqualizedConv2d(3, 4, 3), nn.Flatten(), EqualizedLinear(4 * 64, 2, activate=True))
     images = torch.randn(4, 3, 8, 8)
