@@ -309,13 +309,13 @@ class PhasedModule(pl.LightningModule):
 
     def record(self, name: str, value: Tensor) -> None:
         """Keeps a scalar of this iteration; several of one name are averaged, also over ranks."""
-        self._recorded.setdefault(name, []).append(value.detach().float().mean().to(self.device))
+        self._recorded.setdefault(name, []).append(value.detach().float().mean())
 
     def _reduce_recorded(self) -> dict[str, float]:
         names = sorted(self._recorded)
         if not names:
             return {}
-        means = torch.stack([torch.stack(self._recorded[name]).mean() for name in names])
+        means = torch.stack([torch.stack([v.to(self.device) for v in self._recorded[name]]).mean() for name in names])
         values = average_over_ranks([means])[0].tolist()
         stats = dict(zip(names, values, strict=True))
         return {**stats, "health/bad_steps": float(self.bad_steps)}

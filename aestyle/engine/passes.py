@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from aestyle.nets.discriminator import ResidualBlock
 from aestyle.nets.modulation import StyledConv
-from aestyle.nets.precision import widen
+from aestyle.nets.precision import autocasts, widen
 
 BLOCKS = (StyledConv, ResidualBlock)
 """What is computed anew for the backward pass; nothing inside of them changes from one time to the next."""
@@ -68,7 +68,7 @@ class Passes:
             device: where they are.
         """
         kind, networks = device.type, list(networks)
-        narrow = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        narrow = torch.get_autocast_dtype(kind) if autocasts(kind) else None
         with ExitStack() as stack:
             if narrow is not None:
                 stack.enter_context(torch.autocast(kind, enabled=False))

@@ -21,13 +21,18 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def wide(*args: P.args, **kwargs: P.kwargs) -> R:
         kind = next(arg.device.type for arg in args if isinstance(arg, Tensor))
-        if not torch.is_autocast_enabled(kind):
+        if not autocasts(kind):
             return function(*args, **kwargs)
         widened: tuple[Any, ...] = tuple(widen(arg) if isinstance(arg, Tensor) else arg for arg in args)
         with torch.autocast(kind, enabled=False):
             return function(*widened, **kwargs)
 
     return wide
+
+
+def autocasts(kind: str) -> bool:
+    """Whether autocast is on for this kind of device; some, as ``meta``, know none."""
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def widen(x: Tensor) -> Tensor:
