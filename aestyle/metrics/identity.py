@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,19 +25,20 @@ class SameIdentity(Recipe):
 
     Args:
         extractor: The feature network with its resize filter.
+        num_images: At most this many pictures, evenly spaced; None takes all of the split.
     """
 
     higher_is_better = True
 
     extractor: Extractor
+    num_images: int | None = None
 
     def __call__(self, subject: Subject) -> Measurement:
         """Compares each reconstruction with all originals of the split."""
         labels = torch.tensor(self._labels(subject.data))
-        chosen = self._chosen(len(labels))
-        originals = subject.features(self.extractor, self.split)[chosen]
-        rec = subject.reconstruction_features(self.extractor, self.split)[chosen]
-        labels = labels[chosen]
+        labels = labels[spaced(len(labels), self.num_images)]
+        originals = subject.features(self.extractor, self.split, self.num_images)
+        rec = subject.reconstruction_features(self.extractor, self.split, self.num_images)
         same = labels[nearest(rec, originals).cpu()] == labels
         return Measurement(
             metric=self.name,
@@ -54,9 +54,6 @@ class SameIdentity(Recipe):
         """Refuses data without labels (UserError)."""
         self._labels(data)
 
-    def _chosen(self, total: int) -> Sequence[int]:
-        return range(total)
-
     def _labels(self, data: ImageDataModule) -> list[int]:
         labels = data.images(self.split).labels
         if labels is None:
@@ -66,16 +63,9 @@ class SameIdentity(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class SameOriginal(SameIdentity):
-    """Share (0 to 1) of reconstructions whose nearest original is their own. Chance is 1 / number of pictures.
+    """Share (0 to 1) of reconstructions whose nearest original is their own. Chance is 1 / number of pictures."""
 
-    Args:
-        num_images: At most this many pictures, evenly spaced.
-    """
-
-    num_images: int = 100
-
-    def _chosen(self, total: int) -> Sequence[int]:
-        return spaced(total, self.num_images)
+    num_images: int | None = 100
 
     def _labels(self, data: ImageDataModule) -> list[int]:
         return list(range(len(data.images(self.split))))

@@ -51,10 +51,11 @@ class PerceptualLoss:
 
     def distances(self, x: Tensor, y: Tensor) -> Tensor:
         """Distances (N,) of pairs of images (N, C, H, W) in [-1, 1], picture by picture."""
-        pairs = zip(self._unit_maps(x), self._unit_maps(y), strict=True)
+        pairs = zip(self.unit_maps(x), self.unit_maps(y), strict=True)
         return torch.stack([(f - g).square().sum(dim=1).mean(dim=(1, 2)) for f, g in pairs]).sum(dim=0)
 
-    def _unit_maps(self, x: Tensor) -> list[Tensor]:
+    def unit_maps(self, x: Tensor) -> list[Tensor]:
+        """Feature maps (N, C_i, H_i, W_i) of each tap, of unit length at each place."""
         network = self.network or efflite0(x.device)
         maps = network.maps(x, self.taps, self.min_size)
         return [f * (f.square().sum(dim=1, keepdim=True) + self.eps).rsqrt() for f in maps]
@@ -85,6 +86,42 @@ class EffLite0Distance:
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Distances (N,) of images (N, C, H, W) in [-1, 1]."""
         return PerceptualLoss(self.taps, self.min_size).distances(x, y)
+
+
+@dataclass(frozen=True)
+class EffLite0Maps:
+    """Features whose cosine similarity orders pictures as :class:`EffLite0Distance` does, for nearest neighbours.
+
+    Each tap's maps have unit length at each place and are divided by the root of the number of places, so that half of
+    the squared difference of two pictures is 1 - cosine, tap by tap. Unlike pooled features they know what lies where.
+
+    Args:
+        taps: 0-based MBConv block indices, ascending.
+        min_size: Images are enlarged until their shorter side has this many pixels; None keeps every size.
+    """
+
+    taps: Sequence[int] = (0, 2, 4, 10)
+    min_size: int | None = 64
+    num_features = 0  # as many as there are
+    keep = False  # too long to be kept on disk
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "taps", tuple(self.taps))  # a list could not be hashed
+
+    @property
+    def name(self) -> str:
+        """How result files call it."""
+        return f"efflite0/blocks{'-'.join(map(str, self.taps))}"
+
+    @property
+    def resize(self) -> str:
+        """How result files call the resize filter."""
+        return resize_name(self.min_size) or "as it is"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] to features (N, sum of C_i H_i W_i)."""
+        maps = PerceptualLoss(self.taps, self.min_size).unit_maps(x)
+        return torch.cat([f.flatten(1) / (f.shape[2] * f.shape[3]) ** 0.5 for f in maps], dim=1)
 
 
 @dataclass(frozen=True)

@@ -115,10 +115,10 @@ class Subject:
         for batch in self.track(batches, len(starts), what):
             yield to_float(batch.to(self.device))
 
-    def reconstructions(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of ``split`` beside their reconstructions G(E(x)), not clamped."""
+    def reconstructions(self, split: str, max_images: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of :meth:`originals` beside their reconstructions G(E(x)), not clamped."""
         model = self.autoencoder
-        for x in self.originals(split):
+        for x in self.originals(split, max_images):
             yield x, model.decode(model.encode(x))
 
     def samples(self, n: int, seed: int, norm_batch: int | None = None) -> Iterator[Tensor]:
@@ -190,10 +190,10 @@ class Subject:
         """Features (n, num_features) of the real pictures of ``split``, on the CPU, computed once."""
         return self.once(("real", extractor, split, max_images), lambda: self._find(extractor, split, max_images))
 
-    def reconstruction_features(self, extractor: Extractor, split: str) -> Tensor:
+    def reconstruction_features(self, extractor: Extractor, split: str, max_images: int | None = None) -> Tensor:
         """Features (n, num_features) of the reconstructions of ``split``, on the CPU, computed once."""
-        rec = (rec for _, rec in self.reconstructions(split))
-        return self.once(("rec", extractor, split), lambda: self.extract(extractor, rec))
+        rec = (rec for _, rec in self.reconstructions(split, max_images))
+        return self.once(("rec", extractor, split, max_images), lambda: self.extract(extractor, rec))
 
     def sample_features(self, extractor: Extractor, n: int, seed: int, norm_batch: int | None = None) -> Tensor:
         """Features (n, num_features) of samples of the prior, see :meth:`samples`, on the CPU, computed once."""

@@ -4,9 +4,10 @@ import pickle
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from aestyle.metrics.efflite0 import efflite0
-from aestyle.metrics.perceptual import PerceptualLoss
+from aestyle.metrics.perceptual import EffLite0Distance, EffLite0Maps, PerceptualLoss
 
 
 def images(*shape: int) -> Tensor:
@@ -77,3 +78,13 @@ def test_leaves_no_trace_in_the_state_of_its_owner() -> None:
     owner.loss(images(1, 1, 16, 16), images(1, 1, 16, 16))
     assert set(owner.state_dict()) == {"weight", "bias"}
     assert len(pickle.dumps(owner.loss)) < 1000
+
+
+def test_cosine_of_the_maps_is_the_distance() -> None:
+    """For T taps, the distance is 2 T (1 - cosine): the nearest picture is the same by either."""
+    x, y = images(4, 3, 20, 20), images(4, 3, 20, 20)
+    taps, size = [0, 4, 10], 32
+    features = EffLite0Maps(taps, size)
+    cosine = F.cosine_similarity(features(x), features(y))
+    torch.testing.assert_close(2 * len(taps) * (1 - cosine), EffLite0Distance(taps, size)(x, y), atol=1e-5, rtol=1e-4)
+    assert hash(features) == hash(EffLite0Maps(tuple(taps), size))
