@@ -128,6 +128,10 @@ class PhasedModule(pl.LightningModule):
         """
         return {0: batch_size}
 
+    def milestones(self) -> Sequence[int]:
+        """The ``images_seen`` at which other phases, or larger networks, begin; changes of the batch aside."""
+        return ()
+
     def lr_factor(self) -> float:
         """What learning rates are multiplied with in this iteration: a function of the clock."""
         return 1.0

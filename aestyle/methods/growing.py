@@ -1,6 +1,6 @@
 """What methods whose networks grow have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,10 @@ class Growing(SphereAutoencoder):
     def batch_sizes(self, batch_size: int) -> Mapping[int, int]:
         """By the phase."""
         return self.growth.batches(batch_size)
+
+    def milestones(self) -> Sequence[int]:
+        """Where networks grow."""
+        return list(self.growth.batches(1))
 
     def record_stage(self) -> None:
         """Puts the size and the fade among the statistics."""

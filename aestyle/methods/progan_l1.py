@@ -55,6 +55,10 @@ class ProGANL1(Growing):
         """Whether this iteration is one of the second part."""
         return self.images_seen >= round(self.gan_kimg * 1000)
 
+    def milestones(self) -> Sequence[int]:
+        """Where networks grow, and where the second part begins."""
+        return [*super().milestones(), round(self.gan_kimg * 1000)]
+
     def phases(self) -> Sequence[Phase]:
         """D and G, or D as the encoder."""
         if self.retraining:

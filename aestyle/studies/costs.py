@@ -4,7 +4,8 @@ Each phase of a method is run once on the ``meta`` device, where tensors have sh
 derivatives inside of it, and the gradients of its networks. What that would compute and keep is counted.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,6 +132,10 @@ class MethodCost:
         return self.state + max((phase.peak for phase in self.phases), default=0)
 
 
+Eras = Mapping[int, MethodCost]
+"""For each ``images_seen`` from which on a method's iterations cost something else, what they cost; in this order."""
+
+
 @dataclass(frozen=True)
 class RunCost:
     """What a run of a study costs.
@@ -139,30 +144,43 @@ class RunCost:
         run: its name.
         cfg: its configuration.
         seeds: how often it is trained.
-        method: what its method costs a device.
-        problem: why that is not known; empty if it is.
+        eras: what its method costs a device; empty if that is not known.
+        problem: why it is not; empty if it is.
     """
 
     run: str
     cfg: DictConfig = field(default_factory=lambda: OmegaConf.create({}))
     seeds: int = 1
-    method: MethodCost | None = None
+    eras: Eras = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def shares(self) -> list[tuple[int, float, MethodCost]]:
+        """The eras of this run: where each begins, its share of the images, its cost."""
+        total = self.cfg.kimg * 1000
+        ends = [*list(self.eras)[1:], math.inf]
+        eras = zip(self.eras.items(), ends, strict=True)
+        lengths = [(start, min(end, total) - start, cost) for (start, cost), end in eras]
+        return [(start, length / total, cost) for start, length, cost in lengths if length > 0]
+
+    def mean(self, of: Callable[[MethodCost], float]) -> float:
+        """A figure of the method, averaged over the images of the run."""
+        return sum(share * of(cost) for _, share, cost in self.shares)
 
     def gpu_hours(self, hardware: Hardware) -> float:
         """Hours of all devices together, for one seed."""
-        return self.method.seconds_per_image(hardware) * self.cfg.kimg * 1000 / 3600 if self.method else 0.0
+        return self.mean(lambda cost: cost.seconds_per_image(hardware)) * self.cfg.kimg * 1000 / 3600
 
     def kimg_a_day(self, hardware: Hardware) -> float:
-        """Thousand images that all devices together see in a day."""
-        return hardware.devices * 86.4 / self.method.seconds_per_image(hardware) if self.method else 0.0
+        """Thousand images that all devices together see in a day, on average over the run."""
+        return hardware.devices * 86.4 / self.mean(lambda cost: cost.seconds_per_image(hardware))
 
 
 # -- a method --------------------------------------------------------------------------------------------------------
 
 
 def method_cost(cfg: DictConfig, batch_size: int) -> MethodCost:
-    """Counts what an iteration of a run costs a device, without any weights.
+    """Counts what an iteration late in a training costs a device, without any weights.
 
     Args:
         cfg: composed from ``conf/train.yaml``.
@@ -171,27 +189,59 @@ def method_cost(cfg: DictConfig, batch_size: int) -> MethodCost:
     Raises:
         UserError: the method cannot be built.
     """
+    return _cost(_without_weights(cfg), batch_size, LATE)
+
+
+def method_eras(cfg: DictConfig, devices: int) -> Eras:
+    """Counts what an iteration costs a device, for each part of a training in which that is the same.
+
+    Args:
+        cfg: composed from ``conf/train.yaml``.
+        devices: how many share the images of an iteration.
+
+    Raises:
+        UserError: the method cannot be built.
+    """
+    method = _without_weights(cfg)
+    sizes = dict(sorted(method.batch_sizes(cfg.batch_size).items()))
+    starts = sorted({*sizes, *method.milestones()})
+    ends = [start - 1 for start in starts[1:]] + [LATE]  # what begins within an era, such as a fade, has ended
+    held = [next(size for begin, size in reversed(sizes.items()) if begin <= start) for start in starts]
+    eras = zip(starts, ends, held, strict=True)
+    return {start: _cost(method, -(-size // devices), end) for start, end, size in eras}
+
+
+def _without_weights(cfg: DictConfig) -> PhasedModule:
     with torch.device("meta"):
         method: PhasedModule = instantiate(cfg.method, _convert_="all")
-        freeze(method, cfg.freeze)
-        phases = tuple(phase_cost(method, phase, batch_size) for phase in planned(method).phases())
+    freeze(method, cfg.freeze)
+    return method
+
+
+def _cost(method: PhasedModule, batch_size: int, images_seen: int) -> MethodCost:
+    with torch.device("meta"):
+        phases = planned(method, images_seen).phases()
+        costs = tuple(phase_cost(method, phase, batch_size) for phase in phases)
     parameters = {name: _count(network) for name, network in method.networks.items()}
     stepped = [p for names, _ in method.optimizer_groups().values() for n in names for p in _trained(method, n)]
     tensors = [*method.parameters(), *method.buffers()]
     state = sum(t.nbytes for t in tensors) + ADAM * sum(p.nbytes for p in stepped)
-    return MethodCost(phases, batch_size, parameters, state)
+    return MethodCost(costs, batch_size, parameters, state)
 
 
-def planned(method: PhasedModule) -> PhasedModule:
-    """The method as it is late in a training, so that its phases can be run without values.
+def planned(method: PhasedModule, images_seen: int = LATE) -> PhasedModule:
+    """The method as it is at a moment of a training, so that its phases can be run without values.
 
-    What asks for values is left out: recording, and augmentation, whose few operations on images are not counted.
+    What asks for values is left out: recording, augmentation, whose few operations on images are not counted, and the
+    history, which only moves images.
     """
-    method.images_seen = LATE
+    method.images_seen = images_seen
     method.record = lambda name, value: None  # type: ignore[method-assign]
     for name in [name for name in [*vars(method), *dict(method.named_children())] if name.startswith("augment")]:
         delattr(method, name)  # it may be a module, or be none
         setattr(method, name, NoAugment())
+    if getattr(method, "history", None) is not None:
+        method.history = None  # type: ignore[assignment]
     return method
 
 
@@ -247,7 +297,7 @@ def plan_study(folder: Path, scale: str, hardware: Hardware, only: str | Iterabl
     """
     study = Study.load(folder)
     jobs = study.select(study.jobs(scale), [only] if isinstance(only, str) else only)
-    known: dict[str, MethodCost] = {}
+    known: dict[str, Eras] = {}
     costs: dict[str, RunCost] = {}
     first = {job.run: job for job in reversed(jobs)}  # its seeds cost the same
     for run in track(dict.fromkeys(job.run for job in jobs), "counting", transient=True):
@@ -256,12 +306,11 @@ def plan_study(folder: Path, scale: str, hardware: Hardware, only: str | Iterabl
     return list(costs.values())
 
 
-def _run_cost(run: str, cfg: DictConfig, seeds: int, hardware: Hardware, known: dict[str, MethodCost]) -> RunCost:
-    batch_size = -(-cfg.batch_size // hardware.devices)
-    key = f"{batch_size} {OmegaConf.to_yaml(cfg.method, resolve=True)} {cfg.freeze}"
+def _run_cost(run: str, cfg: DictConfig, seeds: int, hardware: Hardware, known: dict[str, Eras]) -> RunCost:
+    key = f"{cfg.batch_size} {OmegaConf.to_yaml(cfg.method, resolve=True)} {cfg.freeze}"
     try:
         if key not in known:
-            known[key] = method_cost(cfg, batch_size)
+            known[key] = method_eras(cfg, hardware.devices)
     except UserError as error:
         return RunCost(run, cfg, seeds, problem=str(error))
     except (NotImplementedError, RuntimeError) as error:  # a loss that looks at values, which shapes alone have not
@@ -296,18 +345,19 @@ def _runs_table(costs: Sequence[RunCost], hardware: Hardware) -> Table:
     for head in (*heads, "GPU-hours", "seeds", "GPU-hours\nin all"):
         table.add_column(head, justify="right", no_wrap=True)
     for cost in costs:
-        if cost.method is None:
+        if not cost.eras:
             table.add_row(cost.run, cost.problem)
             continue
         hours = cost.gpu_hours(hardware)
+        *_, (_, _, last) = cost.shares
         table.add_row(
             cost.run,
             str(cost.cfg.resolution),
-            str(cost.method.batch_size),
-            f"{sum(cost.method.parameters.values()) / 1e6:.2f} M",
-            f"{cost.method.flops_per_image / 1e9:.4g}",
-            f"{cost.method.traffic_per_image / 1e9:.3g}",
-            f"{cost.method.memory / 1e9:.2f}",
+            str(last.batch_size),
+            f"{sum(last.parameters.values()) / 1e6:.2f} M",
+            f"{cost.mean(lambda method: method.flops_per_image) / 1e9:.4g}",
+            f"{cost.mean(lambda method: method.traffic_per_image) / 1e9:.3g}",
+            f"{max(method.memory for _, _, method in cost.shares) / 1e9:.2f}",
             f"{cost.kimg_a_day(hardware):,.0f}",
             f"{cost.cfg.kimg:g}",
             f"{hours:,.2f}" if hours < 10 else f"{hours:,.0f}",
@@ -318,27 +368,29 @@ def _runs_table(costs: Sequence[RunCost], hardware: Hardware) -> Table:
 
 
 def _phases_table(costs: Sequence[RunCost]) -> Table:
-    table = Table(title="GFLOP an image of each phase, whenever it runs, and its share of the training")
-    for head in ("run", "parameters", "phases"):
+    table = Table(title="GFLOP an image of each phase, whenever it runs, and its share of the operations")
+    for head in ("run", "parameters", "from kimg", "phases"):
         table.add_column(head)
     shown: dict[str, list[RunCost]] = {}
     for cost in costs:
-        if cost.method is not None:
-            shown.setdefault(str(cost.method), []).append(cost)
+        if cost.eras:
+            shown.setdefault(str([(start, method) for start, _, method in cost.shares]), []).append(cost)
     for alike in shown.values():
-        method = alike[0].method
-        assert method is not None
-        whole = method.flops_per_image * method.batch_size or 1.0
-        phases = ", ".join(
-            f"{phase.name} {phase.flops / method.batch_size / 1e9:.4g}{_when(phase)} "
-            f"({phase.flops_per_iteration / whole:.0%})"
-            for phase in method.phases
-        )
-        parameters = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in method.parameters.items())
         names = [cost.run for cost in alike]
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        table.add_row(", ".join(names[:2]) + more, parameters, phases)
+        for start, _, method in alike[0].shares:
+            parameters = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in method.parameters.items())
+            first = (", ".join(names[:2]) + more, parameters) if start == 0 else ("", "")
+            table.add_row(*first, f"{start / 1000:g}", _phases(method))
     return table
+
+
+def _phases(method: MethodCost) -> str:
+    whole = method.flops_per_image * method.batch_size or 1.0
+    costs = ((phase, phase.flops / method.batch_size / 1e9) for phase in method.phases)
+    return ", ".join(
+        f"{phase.name} {gflop:.4g}{_when(phase)} ({phase.flops_per_iteration / whole:.0%})" for phase, gflop in costs
+    )
 
 
 def _when(phase: PhaseCost) -> str:

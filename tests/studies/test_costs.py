@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aestyle.engine.phases import Step, only_trainable
 from aestyle.errors import UserError
-from aestyle.studies.costs import Hardware, MethodCost, method_cost, phase_cost, planned
+from aestyle.studies.costs import Hardware, MethodCost, RunCost, method_cost, method_eras, phase_cost, planned
 from aestyle.studies.counting import Meter
 from tests.helpers import ROOT, answer
 from tests.methods.driven import tiny
@@ -159,6 +159,22 @@ def test_width_costs_its_square_and_pixels_themselves() -> None:
     narrow, wide, small = flops(64, 16), flops(256, 16), flops(64, 8)
     assert all(10 < wide[name] / narrow[name] <= 16.0 for name in narrow)
     assert all(3 < narrow[name] / small[name] < 4.7 for name in narrow)
+
+
+def test_each_part_of_a_training_counts_as_long_as_it_lasts() -> None:
+    """Grown once, then retrained: the networks and the batch change, and with the last part the phases."""
+    kimg = ["++scale.stage_kimg=1", "++scale.gan_kimg=3", "++scale.batch_sizes={4: 16}", "kimg=5", "batch_size=8"]
+    cfg = compose_tiny("method=progan_l1", *kimg)
+    run = RunCost("progan_l1", cfg, eras=method_eras(cfg, devices=2))
+    assert [(start, cost.batch_size) for start, cost in run.eras.items()] == [(0, 8), (1000, 4), (3000, 4)]
+    assert [[phase.name for phase in cost.phases] for cost in run.eras.values()] == [["D", "G"], ["D", "G"], ["E"]]
+    assert [share for _, share, _ in run.shares] == pytest.approx([0.2, 0.4, 0.4])
+    small, large, last = (cost.flops_per_image for cost in run.eras.values())
+    assert small < large
+    hours = (small + 2 * large + 2 * last) * 1000 / 1e12 / 3600
+    assert run.gpu_hours(Hardware(1, 1, devices=2, bandwidth=1e9)) == pytest.approx(hours, rel=1e-3)
+    run.cfg.kimg = 1.5
+    assert [share for _, share, _ in run.shares] == pytest.approx([2 / 3, 1 / 3])
 
 
 # -- hardware and the command ----------------------------------------------------------------------------------------
