@@ -1,13 +1,14 @@
 """Several processes: a strategy that wraps nothing, and the few reductions that phases need."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Self, cast
 
 import torch
 import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 
 def world_size() -> int:
@@ -69,6 +70,71 @@ def average_over_ranks(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [part.view(t.shape) for part, t in zip(flat.split([t.numel() for t in tensors]), tensors, strict=True)]
 
 
+class OverlappedAverage:
+    """Averages gradients over all processes while the backward pass inside of the context still computes others.
+
+    Gradients are reduced in buckets, in the reverse order of the parameters, which is about the order in which they
+    are done. Buckets are sent in their order on every rank, so that collectives meet their own; what the backward pass
+    leaves without a gradient, which is the same on all ranks, keeps no bucket back beyond its end.
+
+    Args:
+        parameters: whose ``grad`` is averaged, in place; those without one are left alone.
+        bucket_bytes: a bucket is sent once it holds this much.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], bucket_bytes: int = 25 * 2**20) -> None:
+        self.buckets = _buckets(dict.fromkeys(parameters), bucket_bytes) if world_size() > 1 else []
+        self._next = 0
+        self._missing = [len(bucket) for bucket in self.buckets]
+        self._bucket_of = {parameter: i for i, bucket in enumerate(self.buckets) for parameter in bucket}
+        self._sent: list[tuple[list[Tensor], Tensor, dist.Work]] = []
+        self._hooks: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        self._hooks = [parameter.register_post_accumulate_grad_hook(self._done) for parameter in self._bucket_of]
+        return self
+
+    def _done(self, parameter: Tensor) -> None:
+        self._missing[self._bucket_of[cast(nn.Parameter, parameter)]] -= 1
+        while self._next < len(self.buckets) and self._missing[self._next] == 0:
+            self._send()
+
+    @torch.no_grad()
+    def _send(self) -> None:
+        gradients = [p.grad for p in self.buckets[self._next] if p.grad is not None]
+        self._next += 1
+        if gradients:
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            self._sent.append((gradients, flat, dist.all_reduce(flat, async_op=True)))
+
+    @torch.no_grad()
+    def __exit__(self, failed: type[BaseException] | None, *rest: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        if failed is not None:
+            return
+        while self._next < len(self.buckets):
+            self._send()
+        for gradients, flat, work in self._sent:
+            work.wait()
+            flat /= world_size()
+            parts = flat.split([gradient.numel() for gradient in gradients])
+            torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
+
+
+def _buckets(parameters: Iterable[nn.Parameter], most: int) -> list[list[nn.Parameter]]:
+    """The last parameters first, each bucket at least ``most`` bytes but for the last one."""
+    buckets: list[list[nn.Parameter]] = [[]]
+    held = 0
+    for parameter in reversed(list(parameters)):
+        if held >= most:
+            buckets.append([])
+            held = 0
+        buckets[-1].append(parameter)
+        held += parameter.nbytes
+    return buckets
+
+
 @torch.no_grad()
 def gather_over_ranks(x: Tensor) -> Tensor:
     """The global batch (N * world_size, ...), without gradient, in its order: interleaved over ranks."""
@@ -92,7 +158,7 @@ class PhaseDDP(DDPStrategy):
 
     ``DistributedDataParallel`` reduces every gradient of the module in each backward pass; a method with several
     optimizers runs several backward passes, each for some networks only. Here the optimizer-step helper reduces just
-    the gradients of its phase, in one collective.
+    the gradients of its phase (:class:`OverlappedAverage`).
     """
 
     def configure_ddp(self) -> None:

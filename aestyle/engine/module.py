@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aestyle.engine.batchnorm import RunningStatistics
-from aestyle.engine.distributed import average_over_ranks, rank, world_size
+from aestyle.engine.distributed import OverlappedAverage, average_over_ranks, rank, world_size
 from aestyle.engine.draws import Draws, KeyedDraws
 from aestyle.engine.ema import EmaSettings, frozen_copy, update_ema
 from aestyle.engine.passes import Passes
@@ -231,9 +231,11 @@ class PhasedModule(pl.LightningModule):
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         with only_trainable(self.networks, phase.networks):
-            self.manual_backward(phase.loss(step))
-        parameters = [p for name in phase.networks for p in self.networks[name].parameters() if p.grad is not None]
-        self._reduce_gradients(parameters)
+            loss = phase.loss(step)
+            trained = [p for name in phase.networks for p in self.networks[name].parameters() if p.requires_grad]
+            with OverlappedAverage(trained):  # before anyone looks at them, so that all ranks decide alike
+                self.manual_backward(loss)
+        parameters = [p for p in trained if p.grad is not None]
         scale = self._unscale(optimizers)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         finite = self._is_finite(phase, norm, scale)
@@ -266,12 +268,6 @@ class PhasedModule(pl.LightningModule):
         scale = self.scaler.get_scale()
         at = torch.ones_like(output) if at is None else at
         return tuple(g / scale for g in torch.autograd.grad(output, inputs, at * scale, retain_graph=retain_graph))
-
-    def _reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Averages gradients over ranks, before anyone looks at them, so that all ranks decide alike."""
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if world_size() > 1:
-            torch._foreach_copy_(gradients, average_over_ranks(gradients))
 
     def _unscale(self, optimizers: Sequence[Any]) -> float:
         """Takes the loss scale out of the gradients and moves it: down, where one of them is not finite.
