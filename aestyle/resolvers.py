@@ -109,7 +109,7 @@ def _batch(batch_size: int) -> int:
     return batch_size
 
 
-def at_scale(key: str, values: DictConfig, _root_: DictConfig) -> Any:
+def at_scale(key: str, values: dict[str, Any], _root_: DictConfig) -> Any:
     """A method's own value for the scale in use: ``${at_scale:stage_kimg,{cpu:8,paper:2400}}``.
 
     The scale's option ``key`` where it has one, as a scale file of your own may; else the value for its name.
@@ -122,7 +122,10 @@ def at_scale(key: str, values: DictConfig, _root_: DictConfig) -> Any:
         return scale[key]
     if scale.name not in values:
         raise UserError(f"scale={scale.name} does not say what method={_root_.method.name} takes: give it a {key}")
-    return values[scale.name]
+    value = values[scale.name]
+    return (
+        OmegaConf.create(value) if isinstance(value, dict | list) else value
+    )  # plain ones cannot be resolved in place
 
 
 def choices(group: str) -> str:

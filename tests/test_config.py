@@ -119,6 +119,7 @@ def test_every_method_file_names_itself_and_takes_the_run_s_options(method: str)
     assert cfg.method.name == method
     assert cfg.method.seed == 17
     refuse_bad_values(cfg)
+    OmegaConf.resolve(cfg.method)  # as --cfg job --resolve does
 
 
 def test_every_choice_in_the_comments_of_the_defaults_list_exists() -> None:
