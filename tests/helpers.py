@@ -1,10 +1,13 @@
 """What many tests need: composed configurations, and the commands inside this process or as processes of their own."""
 
+import copy
+import fcntl
+import functools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,13 +15,14 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 from PIL import Image
 
+from aestyle import resolvers
 from aestyle.entry import CONF
-from aestyle.resolvers import register
 
 ROOT = Path(__file__).parents[1]
 FAST = ("debug=fast", "scale=cpu", "trainer=cpu", "resolution=8", "batch_size=4", "kimg=0.008", "scale.mapping_depth=2")
@@ -31,8 +35,19 @@ def choices(group: str) -> list[str]:
 
 
 def compose_train(*overrides: str) -> DictConfig:
-    """The configuration of a training with these options."""
-    register()
+    """The configuration of a training with these options; a copy of one's own."""
+    return copy.deepcopy(_composed(overrides, resolvers.cuda_available()))
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...], cuda: bool) -> DictConfig:
+    """Composing takes tenths of a second, and most tests share their options with others.
+
+    Args:
+        overrides: options of the command line.
+        cuda: whether CUDA can be used, on which defaults depend.
+    """
+    resolvers.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", list(overrides))
@@ -114,3 +129,17 @@ def write_pictures(folder: Path, *names: str, size: int = 12, seed: int = 0) -> 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its bytes."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def once(temporary: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that all processes of one test run share; the first that asks makes it while the others wait."""
+    base = temporary.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            done.touch()
+    return folder

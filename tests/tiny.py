@@ -115,3 +115,13 @@ def differences(a: Any, b: Any, name: str = "") -> list[str]:
     if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
         return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{name}.{i}")]
     return [] if type(a) is type(b) and a == b else [name]
+
+
+def assert_same_end(a: Path, b: Path) -> None:
+    """Two runs ended alike, bit by bit: weights, optimizers, what callbacks keep, the clock, and their statistics."""
+    first, second = checkpoint(a), checkpoint(b)
+    for run in (first, second):
+        run["aestyle"].pop("config")  # names the folder
+    for key in ("state_dict", "optimizer_states", "callbacks", "aestyle"):
+        assert not differences(first[key], second[key]), key
+    assert stats(a) == stats(b)

@@ -117,6 +117,7 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
         precision=None if scaled else cfg.trainer.precision,
         _convert_="all",
     )
+    trainer.precision_plugin.convert_module(method)  # Lightning does so behind loading, when digits are lost already
     for size in method.batch_sizes(cfg.batch_size).values():
         if size % trainer.world_size:
             above = -(-size // trainer.world_size) * trainer.world_size

@@ -1,45 +1,81 @@
 """Two gloo processes: equal to one process, equal to each other, and alike in every decision."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.engine.ranks import check_on_two_ranks
-from tests.methods.test_every_method import ADA
-from tests.tiny import REPRESENTATIVE, STYLEGANS, TINY, checkpoint, compose_tiny, init_options, run_training
+from aestyle.studies.training import train
+from tests.engine import pair
+from tests.engine.ranks import run_on_two_ranks
+from tests.helpers import once
+from tests.tiny import TINY, assert_same_end, checkpoint, compose_tiny, differences, run_training
 
 pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
-@pytest.mark.parametrize(
-    ("method", "augment"),
-    [*((method, "") for method in REPRESENTATIVE), pytest.param("joint_ae", ADA, id="joint_ae-ada")],
-)
-def test_two_processes_equal_one(method: str, augment: str, tmp_path: Path) -> None:
-    """Five batches of 16 with R1, path length, beta and EMA, in float64: the same numbers within 1e-8."""
-    options = [
-        *TINY,
-        f"method={method}",
-        *augment.split(),
-        *init_options(method, tmp_path / "generator", *TINY),
-        "batch_size=16",
-        "kimg=0.08",
-        "trainer.precision=64-true",
-        *(["method.r1.every=2"] if method in STYLEGANS else []),
-    ]
-    if "perceptual" in compose_tiny(f"method={method}").method:
-        options += ["method.perceptual=null"]  # the feature network computes in float32
-    run_training(*options, f"run_dir={tmp_path / 'one'}")
-    run_training(*options, "trainer=ddp_cpu", f"run_dir={tmp_path / 'two'}")
-    one, two = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two")
-    assert one["aestyle"]["batches_seen"] == two["aestyle"]["batches_seen"] == 5
-    for name, value in one["state_dict"].items():
+def run_pair(folder: Path) -> None:
+    train(compose_tiny("method=stylegan2", "kimg=0.016"), folder / "generator")
+    codes, outputs = run_on_two_ranks("tests.engine.pair", folder, os.urandom(4).hex(), timeout=900)
+    (folder / "output.txt").write_text("\n".join([f"exit codes {codes}", *outputs]))
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one launch of two ranks left: starting processes is what costs."""
+    return once(tmp_path_factory, "pair", run_pair)
+
+
+def assert_done(ranks: Path, job: str) -> None:
+    problem = pair.said(ranks, job)
+    assert not problem, f"{problem}\n{(ranks / 'output.txt').read_text()[-4000:]}"
+
+
+def assert_equal(one: Path, two: Path) -> None:
+    """Five batches, in float64, with the same numbers within 1e-8."""
+    first, second = checkpoint(one), checkpoint(two)
+    assert first["aestyle"]["batches_seen"] == second["aestyle"]["batches_seen"] == pair.BATCHES
+    for name, value in first["state_dict"].items():
         assert value.dtype == torch.float64 or not value.is_floating_point()
-        assert torch.allclose(value, two["state_dict"][name], rtol=0, atol=1e-8), name
-    assert method == "two_stage" or two["state_dict"].get("path_mean", 1) > 0
+        assert torch.allclose(value, second["state_dict"][name], rtol=0, atol=1e-8), name
 
 
-def test_checks_inside_two_processes() -> None:
-    """One launch of two ranks for all checks of ``ddp_worker``: starting processes is what costs."""
-    check_on_two_ranks("tests.engine.ddp_worker")
+@pytest.mark.parametrize("case", pair.OPTIONS)
+def test_two_processes_equal_one(case: str, ranks: Path, tmp_path: Path) -> None:
+    assert_done(ranks, case)
+    train(pair.config(case, ranks), tmp_path)
+    assert_equal(tmp_path, ranks / case / "straight")
+    assert case == "two_stage" or checkpoint(tmp_path)["state_dict"].get("path_mean", 1) > 0
+
+
+@pytest.mark.parametrize("case", pair.OPTIONS)
+def test_replicas_are_bitwise_equal(case: str, ranks: Path) -> None:
+    """Weights, buffers, averages and the state of optimizers, of the run that went through and of the resumed one."""
+    assert_done(ranks, case)
+    for run in ("straight", "dropped"):
+        first, second = (torch.load(ranks / case / run / f"rank{i}.pt", weights_only=True) for i in range(2))
+        assert first["optimizers"]
+        assert not differences(first, second)
+        assert not differences(first["weights"], dict(checkpoint(ranks / case / run)["state_dict"]))
+
+
+@pytest.mark.parametrize("case", pair.OPTIONS)
+def test_two_processes_go_on_bitwise(case: str, ranks: Path) -> None:
+    """Dropped at a random moment and called again, two processes end as if nothing had happened."""
+    assert_done(ranks, case)
+    assert_same_end(ranks / case / "straight", ranks / case / "dropped")
+
+
+@pytest.mark.parametrize("check", pair.CHECKS)
+def test_inside_two_processes(check: str, ranks: Path) -> None:
+    assert_done(ranks, check)
+
+
+def test_the_command_s_two_processes_equal_one(tmp_path: Path) -> None:
+    """The same of ``trainer=ddp_cpu``, which starts the second process by itself."""
+    options = ("method=joint_ae", "batch_size=16", "kimg=0.08", "trainer.precision=64-true")
+    options += ("method.r1.every=2", "method.perceptual=null")
+    run_training(*TINY, *options, "trainer=ddp_cpu", f"run_dir={tmp_path / 'two'}")
+    train(compose_tiny(*options), tmp_path / "one")
+    assert_equal(tmp_path / "one", tmp_path / "two")

@@ -1,16 +1,17 @@
-"""What one of two ranks checks; started by test_ddp."""
-
-from collections.abc import Callable
+"""What two ranks check together, beside training; jobs of ``pair``."""
 
 import pytest
 import torch
 import torch.distributed as dist
 
 from aestyle.engine.augment import AdaptiveAugment
+from aestyle.engine.batchnorm import globalise
 from aestyle.engine.distributed import average_over_ranks, check_replicas, rank, sum_over_ranks, world_size
-from aestyle.engine.phases import Phase
-from tests.methods.test_every_method import ADA, batch, make, state
-from tests.tiny import METHODS, STYLEGANS, differences
+from aestyle.engine.phases import Phase, Step
+from aestyle.methods.aae import KLD
+from aestyle.nets.posterior import Posterior
+from tests.methods.test_every_method import batch, make, state
+from tests.tiny import METHODS, differences
 
 
 def check_sum_has_the_gradient_of_the_global_loss() -> None:
@@ -59,16 +60,6 @@ def check_p_is_that_of_one_process() -> None:
     assert level > 0
 
 
-def check_replicas_stay_equal() -> None:
-    for name in (*METHODS, f"{STYLEGANS[0]} {ADA}"):
-        method = make(name)
-        for i in range(5):
-            images = batch(method, seed=10 * i + rank())
-            method.training_step(images, 0)
-        check_replicas(method)
-        assert method.images_seen == 5 * 8 * 2
-
-
 def check_poison_on_one_rank_stops_both() -> None:
     for name in METHODS:
         method = make(name)
@@ -84,8 +75,6 @@ def check_poison_on_one_rank_stops_both() -> None:
 
 
 def _steps(method, images):  # type: ignore[no-untyped-def]
-    from aestyle.engine.phases import Step
-
     for phase in method.phases():
         assert isinstance(phase, Phase)
         yield Step(images, method.draws(phase.name, 0, images))
@@ -102,17 +91,30 @@ def check_ranks_draw_different_codes() -> None:
     assert agreed == coins[0]
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo")
-    checks: list[Callable[[], None]] = [
-        f for name, f in sorted(globals().items()) if name.startswith("check_") and f is not check_replicas
-    ]
-    for check in checks:
-        check()
-    dist.destroy_process_group()
-    print("all checks passed", flush=True)
+def check_batch_normalisation_over_ranks() -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.BatchNorm2d(3)).double()
+    torch.nn.init.normal_(plain[0].weight)  # type: ignore[arg-type]
+    x = torch.randn(6, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    direction = torch.randn(6, 3, 2, 2, dtype=torch.float64)
+    ours = globalise(torch.nn.Sequential(torch.nn.BatchNorm2d(3)).double())
+    ours.load_state_dict(plain.state_dict())
+    expected = plain(x)
+    (gradient,) = torch.autograd.grad((expected * direction).sum(), x)
+    mine = x.detach()[rank() :: 2].requires_grad_()
+    output = ours(mine)
+    torch.testing.assert_close(output, expected[rank() :: 2])
+    (output * direction[rank() :: 2]).sum().backward()
+    torch.testing.assert_close(mine.grad, gradient[rank() :: 2])
+    for name, buffer in plain.named_buffers():
+        torch.testing.assert_close(dict(ours.named_buffers())[name], buffer)
 
 
-if __name__ == "__main__":
-    main()
+def check_moments_of_kld_are_those_of_all_ranks() -> None:
+    torch.manual_seed(1)
+    mu, sigma = torch.randn(2, 6, 3, dtype=torch.float64)
+    mu += 5 * torch.tensor([[0.0], [1.0]]).repeat(3, 1)  # the ranks' own moments are far from the common ones
+    variance = mu.var(dim=0, correction=0) + sigma.square().mean(dim=0)
+    expected = 0.5 * (variance + mu.mean(dim=0).square() - 1 - variance.log()).sum()
+    mine = Posterior(mu[rank() :: 2], sigma[rank() :: 2])
+    torch.testing.assert_close(KLD().of_moments(mine), expected)
