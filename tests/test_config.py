@@ -50,7 +50,7 @@ def test_every_debug_file_runs_two_batches(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("dataset", ["orl_faces", "folder"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_runs_two_batches_at_cpu_scale(method: str, dataset: str, tmp_path: Path) -> None:
-    overrides = ["scale=cpu", f"method={method}", f"dataset={dataset}", "debug=fast", "trainer=cpu"]
+    overrides = ["scale=cpu", f"method={method}", f"dataset={dataset}", "debug=fast", "trainer=cpu", "batch_size=16"]
     if dataset == "folder":
         pictures = write_pictures(tmp_path / "pictures", *(f"{i}.png" for i in range(8)), size=40)
         overrides += [f"dataset.path={pictures}", "dataset.num_workers=0"]

@@ -14,6 +14,7 @@ from _pytest.mark import ParameterSet
 from omegaconf import DictConfig, OmegaConf
 
 from aestyle.entry import CONF
+from aestyle.studies.training import train
 from tests.helpers import choices, compose_train
 
 METHODS = choices("method")
@@ -90,7 +91,7 @@ def init_options(method: str, folder: Path, *args: str) -> list[str]:
     if method != "two_stage":
         return []
     if not folder.exists():
-        run_training(*args, "method=stylegan2", "kimg=0.016", f"run_dir={folder}")
+        train(compose_train(*args, "method=stylegan2", "kimg=0.016"), folder)
     return [f"init_from={folder}"]
 
 

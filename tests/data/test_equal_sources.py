@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 
 from aestyle.data.arrays import open_idx
 from aestyle.data.opening import open_source
@@ -92,17 +92,24 @@ class Decoded(torch.utils.data.Dataset):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_worker_processes_open_their_own_handles(
-    form: Callable[[Path, list], Path], start: str, tmp_path: Path
-) -> None:
+def test_worker_processes_open_their_own_handles(start: str, tmp_path: Path) -> None:
+    """Every form in the same two workers: starting them is what costs."""
     pictures = [random_picture(SIZE, SIZE) for _ in range(N)]
-    source = open_source(form(tmp_path, pictures))
-    expected = tensors(source)  # this process has opened it before
+    expected = torch.stack([PREPARATION(picture) for picture in pictures])
+    sources = {}
+    for name, form in FORMS.items():
+        (tmp_path / name).mkdir()
+        sources[name] = open_source(form(tmp_path / name, pictures))
+        tensors(sources[name])  # this process has opened it before
     loader = DataLoader(
-        Decoded(source), batch_size=None, num_workers=2, multiprocessing_context=multiprocessing.get_context(start)
+        ConcatDataset([Decoded(source) for source in sources.values()]),
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context=multiprocessing.get_context(start),
     )
-    assert torch.equal(torch.stack(list(loader)), expected)
-    assert torch.equal(tensors(source), expected)
+    for name, loaded in zip(sources, torch.stack(list(loader)).split(N), strict=True):
+        assert torch.equal(loaded, expected), name
+        assert torch.equal(tensors(sources[name]), expected), name
 
 
 def test_a_source_survives_a_pickle(form: Callable[[Path, list], Path], tmp_path: Path) -> None:

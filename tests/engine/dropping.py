@@ -15,7 +15,7 @@ HOOKS = ("on_train_batch_start", "on_before_optimizer_step", "on_train_batch_end
 """Before an iteration, in its middle, behind it."""
 
 
-class Dropped(Exception):
+class PlantedError(Exception):
     """Nobody but the test expects it."""
 
 
@@ -30,7 +30,7 @@ class Drop(pl.Callback):
     def __init__(self, batches: int, hook: str) -> None:
         def drop(trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
             if method_of(pl_module).batches_seen == batches:
-                raise Dropped
+                raise PlantedError
 
         setattr(self, hook, drop)
 
@@ -43,7 +43,7 @@ def train_dropped(cfg: DictConfig, run_dir: Path, batches: int, hook: str) -> Ph
             "drop": {"_target_": f"{__name__}.Drop", "batches": batches, "hook": hook},
             **dropped.callbacks,
         }
-    with pytest.raises(Dropped):
+    with pytest.raises(PlantedError):
         train(dropped, run_dir)
     method = train(cfg, run_dir)
     assert method is not None

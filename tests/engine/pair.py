@@ -31,7 +31,9 @@ OPTIONS = {
 }
 
 CHECKS: dict[str, Callable[[], None]] = {
-    name: check for name, check in vars(pair_checks).items() if name.startswith("check_") and check is not check_replicas
+    name: check
+    for name, check in vars(pair_checks).items()
+    if name.startswith("check_") and check is not check_replicas
 }
 
 

@@ -10,13 +10,13 @@ from aestyle.studies.training import train
 from tests.engine import pair
 from tests.engine.ranks import run_on_two_ranks
 from tests.helpers import once
-from tests.tiny import TINY, assert_same_end, checkpoint, compose_tiny, differences, run_training
+from tests.tiny import TINY, assert_same_end, checkpoint, compose_tiny, differences, init_options, run_training
 
 pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 
 def run_pair(folder: Path) -> None:
-    train(compose_tiny("method=stylegan2", "kimg=0.016"), folder / "generator")
+    init_options("two_stage", folder / "generator", *TINY)
     codes, outputs = run_on_two_ranks("tests.engine.pair", folder, os.urandom(4).hex(), timeout=900)
     (folder / "output.txt").write_text("\n".join([f"exit codes {codes}", *outputs]))
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from aestyle.engine.module import PhasedModule
+from tests.helpers import answer
 from tests.methods.driven import images, tiny
 from tests.methods.test_every_method import ADA
-from tests.tiny import TINY, checkpoint, differences, run_training
+from tests.tiny import TINY, checkpoint, differences
 
 ITERATIONS = 21
 """Two of them with R1, six with path length."""
@@ -74,7 +75,7 @@ def test_other_rows_of_table_4_change_the_generator(options: str) -> None:
 def test_decoupled_run_is_a_stylegan2_run(tmp_path: Path) -> None:
     """The same through the command, data and all."""
     for method in ("stylegan2", "decoupled_ae"):
-        run_training(*TINY, f"method={method}", f"run_dir={tmp_path / method}", "kimg=0.168", "seed=3")
+        answer("train", *TINY, f"method={method}", f"run_dir={tmp_path / method}", "kimg=0.168", "seed=3")
     plain, decoupled = (checkpoint(tmp_path / name)["state_dict"] for name in ("stylegan2", "decoupled_ae"))
     assert not differences({name: decoupled[name] for name in plain}, plain)
     assert all(torch.isfinite(value).all() for value in decoupled.values())

@@ -266,7 +266,7 @@ def test_two_processes_measure_and_stop_together(tmp_path: Path) -> None:
     output = run_training(*options, "trainer=ddp_cpu", f"run_dir={tmp_path / 'two'}")
     assert output.count("stopped early: rec_mse has not improved on") == 1
     assert checkpoint(tmp_path / "two")["aestyle"]["images_seen"] < 800
-    run_training(*options, f"run_dir={tmp_path / 'one'}")
+    train(compose_train(*options), tmp_path / "one")
     one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
     assert one[0]["value"] == pytest.approx(two[0]["value"], rel=1e-6)
     assert [line["num_images"] for line in two] == [40] * len(two)
