@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
 def run_pair(folder: Path) -> None:
     init_options("two_stage", folder / "generator", *TINY)
-    codes, outputs = run_on_two_ranks("tests.engine.pair", folder, os.urandom(4).hex(), timeout=900)
+    codes, outputs = run_on_two_ranks("tests.engine.pair", folder, os.urandom(4).hex(), timeout=1800)
     (folder / "output.txt").write_text("\n".join([f"exit codes {codes}", *outputs]))
 
 

@@ -94,7 +94,7 @@ def test_stopped_and_same_command(options: str, stops: list[Stop], tmp_path: Pat
     seen = 0
     for number, ranks in stops:
         process = start_training(*args, f"run_dir={stopped}")
-        wait_until_trained(stopped, process, random.randint(4, max(7, LINES * 3 // 4 // len(stops))))
+        wait_until_trained(stopped, process, random.randint(4, max(6, LINES // 2 // len(stops))))
         send(number, ranks, process)
         output = process.communicate(timeout=60)[0]
         if number != signal.SIGKILL:
