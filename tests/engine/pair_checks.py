@@ -3,10 +3,18 @@
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from aestyle.engine.augment import AdaptiveAugment
 from aestyle.engine.batchnorm import globalise
-from aestyle.engine.distributed import average_over_ranks, check_replicas, rank, sum_over_ranks, world_size
+from aestyle.engine.distributed import (
+    OverlappedAverage,
+    average_over_ranks,
+    check_replicas,
+    rank,
+    sum_over_ranks,
+    world_size,
+)
 from aestyle.engine.phases import Phase, Step
 from aestyle.methods.aae import KLD
 from aestyle.nets.posterior import Posterior
@@ -31,6 +39,32 @@ def check_average_is_the_same_on_both() -> None:
     averaged = average_over_ranks(tensors)
     assert torch.equal(averaged[0], torch.full((2, 3), 0.5))
     assert averaged[1] == 2.0
+
+
+def check_buckets_average_what_one_collective_would() -> None:
+    """Whatever their size, and with parameters that the loss does not reach, or through other collectives."""
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(rank()))
+    for size, buckets in ((1, 12), (40, 6), (10**6, 1)):
+        net = nn.ModuleList([nn.Linear(4, 4) for _ in range(6)])
+        for i, parameter in enumerate(net.parameters()):
+            nn.init.constant_(parameter, i / 10)
+
+        def loss(net: nn.ModuleList = net) -> torch.Tensor:
+            h = x
+            for i in (3, 0, 5, 1):
+                h = net[i](h).tanh()
+            return sum_over_ranks(h.sum()).square() + h.square().sum()
+
+        loss().backward()
+        reached = [p for p in net.parameters() if p.grad is not None]
+        expected = average_over_ranks([p.grad for p in reached if p.grad is not None])
+        net.zero_grad(set_to_none=True)
+        with OverlappedAverage(net.parameters(), size) as reduction:
+            loss().backward()
+        assert len(reached) == 8
+        assert [id(p) for p in net.parameters() if p.grad is not None] == [id(p) for p in reached]
+        assert not differences(expected, [p.grad for p in reached])
+        assert len(reduction.buckets) == buckets
 
 
 def check_planted_drift_is_caught() -> None:
