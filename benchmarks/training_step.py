@@ -75,7 +75,8 @@ def method_of(case: Case) -> Any:
     overrides = [f"method={case.method}", f"scale={case.scale}", f"dataset={case.dataset}", "resolution=32"]
     overrides += case.options
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", [*overrides, "method.r1=null", "method.path_length=null", "scale.beta_kimg=0"])
+        cfg = compose("train", [*overrides, "++scale.beta_kimg=0"])
+    cfg.method.update({name: None for name in ("r1", "path_length") if name in cfg.method})
     return instantiate(cfg.method, _convert_="all")
 
 
