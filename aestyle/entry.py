@@ -18,7 +18,7 @@ from aestyle.errors import TrainingAborted, UserError
 from aestyle.resolvers import CONF, cuda_available, register
 
 PATH_KEYS = (
-    *("run_dir", "run", "sweep", "ckpt", "init_from", "input", "codes", "output", "real", "fake", "reference"),
+    *("run_dir", "run", "sweep", "ckpt", "init_from", "input", "codes", "output", "real", "fake", "reference", "crash"),
     *("dataset.path", "paths.runs", "paths.data", "task.file"),
 )
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
