@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 from aestyle.errors import TrainingAborted, UserError
+from aestyle.processes import is_first_here
 from aestyle.resolvers import CONF, cuda_available, register
 
 PATH_KEYS = (
@@ -154,7 +155,7 @@ def _report(error: Exception, config_name: str) -> NoReturn:
         message, code = str(error), 1
     if message is None:
         raise error
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first_here():
         print(f"aestyle: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
 

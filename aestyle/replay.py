@@ -17,7 +17,9 @@ def main(cfg: DictConfig) -> None:
 
     found = replay(cfg.run_dir, cfg.crash)
     Console().print(found.table())
-    print(f"not finite before the iteration: {', '.join(found.before[:5])}" if found.before else "all was finite before")
+    print(
+        f"not finite before the iteration: {', '.join(found.before[:5])}" if found.before else "all was finite before"
+    )
     print("reproduced" if found.is_reproduced else "not reproduced")
     if not found.is_reproduced:
         raise SystemExit(1)

@@ -253,13 +253,19 @@ class PhasedModule(pl.LightningModule):
                 for group in optimizer.param_groups:
                     group["lr"] = optimizer.defaults["lr"] * self.lr_factor()
                 optimizer.step()
-        for name, before in statistics.items():
-            if not finite or name not in phase.networks:
-                before.restore()
-        if not finite:
-            self._buffers.update(own_statistics)
+        self._restore(statistics, own_statistics, moved=phase.networks if finite else ())
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
+
+    def _restore(
+        self, statistics: Mapping[str, RunningStatistics], own: Mapping[str, Tensor | None], moved: Sequence[str]
+    ) -> None:
+        """Puts statistics back, but for those of the networks that a step has moved."""
+        for name, before in statistics.items():
+            if name not in moved:
+                before.restore()
+        if not moved:
+            self._buffers.update(own)
 
     def gradients(
         self, output: Tensor, inputs: Sequence[Tensor], at: Tensor | None = None, retain_graph: bool | None = None
@@ -331,6 +337,11 @@ class PhasedModule(pl.LightningModule):
         mean = value.detach().float().mean()
         self._recorded.setdefault(name, []).append(mean)
         self._recorded_by_phase.setdefault(name, mean)
+
+    def record_spread(self, codes: Tensor) -> None:
+        """Records how far the codes (N, ...) of a batch differ: half of their dimensions do less than this."""
+        if len(codes) > 1:
+            self.record("health/code_spread", codes.detach().float().flatten(1).std(dim=0, correction=0).median())
 
     def _reduce_recorded(self) -> dict[str, float]:
         names = sorted(self._recorded)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from aestyle.processes import is_first
 from aestyle.studies.planning import one_line
 
 CONFIG = "config.yaml"
@@ -107,7 +108,7 @@ def _note_failure(ending: Ending, error: Exception, config: Callable[[], str]) -
     has_config = (ending.run_dir / CONFIG).exists()
     if not ending.begun and not (has_config or _is_of_many()):
         return
-    if not ending.begun and (os.environ.get("LOCAL_RANK", "0") != "0" or _has_finished(ending.run_dir)):
+    if not ending.begun and (not is_first() or _has_finished(ending.run_dir)):
         return
     try:
         ending.write(Outcome.FAILED, one_line(error), "" if has_config else config())

@@ -79,7 +79,7 @@ def replay(run_dir: str | Path | None = None, crash: str | Path | None = None) -
         raise UserError(f"{path}: there is no such file; only a training that was aborted leaves one")
     bundle = read_checkpoint(path)
     if "trouble" not in bundle or "batch" not in bundle:
-        raise UserError(f"{path}: a checkpoint, not the iteration of a crash; give the run folder of an aborted training")
+        raise UserError(f"{path}: no iteration of a crash; give the run folder of an aborted training")
     state = {name: value for name, value in bundle["state_dict"].items() if isinstance(value, Tensor)}
     now = _repeat(bundle, path)
     then = Trouble(**bundle["trouble"])

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -20,10 +19,12 @@ from aestyle.engine.module import PhasedModule
 from aestyle.engine.passes import Passes, set_tf32
 from aestyle.engine.scaling import FLOAT16, PhaseScaling
 from aestyle.errors import UserError
+from aestyle.processes import is_first
 from aestyle.resolvers import identity
 from aestyle.studies.code import code_state
 from aestyle.studies.ending import CONFIG, Ending, noted
 from aestyle.studies.initialisation import freeze, initialise
+from aestyle.studies.locking import alone
 from aestyle.studies.monitoring import Evaluation, stale_standing
 from aestyle.studies.options import refuse_bad_values
 
@@ -39,12 +40,14 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
         The trained method; None if the run was finished before.
 
     Raises:
-        UserError: an option has a value that it cannot have, or the folder holds a run with other options.
+        UserError: an option has a value that it cannot have, the folder holds a run with other options, or another
+            process trains in it.
         SystemExit: a signal stopped the training; the code is 128 + its number.
     """
-    refuse_other_run(cfg, run_dir)
-    with noted(run_dir, lambda: run_config(cfg)) as ending:
-        return _train(cfg, run_dir, ending)
+    with alone(run_dir):
+        refuse_other_run(cfg, run_dir)
+        with noted(run_dir, lambda: run_config(cfg)) as ending:
+            return _train(cfg, run_dir, ending)
 
 
 def _train(cfg: DictConfig, run_dir: Path, ending: Ending) -> PhasedModule | None:
@@ -174,7 +177,7 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def say(text: str) -> None:
     """Prints a line, on the first process only."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first():
         print(text, flush=True)
 
 
