@@ -24,6 +24,17 @@ PATH_KEYS = (
 )
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
 
+LAUNCHED = ("launcher=submitit_", "sweep=optuna")
+"""Options that make even a single run one of a multirun: Hydra has launchers and sweepers only there."""
+
+EXTRAS = {
+    **{"hydra/launcher/joblib": "sweeps", "hydra/sweeper/optuna": "optuna"},
+    **{f"hydra/launcher/submitit_{where}": "slurm" for where in ("local", "slurm")},
+}
+"""Plugins of Hydra, and the extra of this package that brings them."""
+
+register()  # also in a launcher's worker process, which comes here to find the command that it is to run
+
 
 def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes ``main(cfg)`` a command configured by ``conf/<config_name>.yaml``.
@@ -36,14 +47,16 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
         @functools.wraps(function)
         def command() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise instead of printing and exiting
-            register()
             multirun = any(arg in ("-m", "--multirun") for arg in sys.argv[1:])
+            launched = config_name == "train" and any(arg.startswith(LAUNCHED) for arg in sys.argv[1:])
             try:
                 _refuse_empty_paths(sys.argv[1:])
-                _refuse_shared_run_dir(sys.argv[1:], multirun)
-                sys.argv[1:] = [_readable(arg, multirun) for arg in sys.argv[1:]]
+                _refuse_shared_run_dir(sys.argv[1:], multirun or "sweep=optuna" in sys.argv)
+                more = ["--multirun"] if launched and not multirun else []
+                sys.argv[1:] = [_readable(arg, multirun) for arg in sys.argv[1:]] + more
                 _run_hydra(function, config_name)
             except Exception as error:  # what is not the user's to mend goes on as a traceback
+                _wait_for_jobs(error)
                 _report(error, config_name)
 
         return command
@@ -142,6 +155,20 @@ def _remove_if_empty(run_dir: Path, cfg: DictConfig) -> None:
             folder.rmdir()
 
 
+def _is_of_killed_job(error: BaseException) -> bool:
+    """Whether a job that submitit started is gone without a result."""
+    return type(error).__name__ == "UncompletedJobError"
+
+
+def _wait_for_jobs(error: Exception) -> None:
+    """A sweep ends with its last job: submitit, told that one was killed, leaves the others of this machine alone."""
+    while _is_of_killed_job(error):
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -153,6 +180,11 @@ def _report(error: Exception, config_name: str) -> NoReturn:
     message, code = _explain(error, config_name), 2
     if isinstance(error, TrainingAborted):
         message, code = str(error), 1
+    if _is_of_killed_job(error):
+        message, code = (
+            f"a job was killed; the same command completes what is missing ({str(error).splitlines()[0]})",
+            1,
+        )
     if message is None:
         raise error
     if is_first_here():
@@ -193,6 +225,8 @@ def _explain(error: Exception, config_name: str) -> str | None:
 def _unknown_choice(error: Any) -> str:
     """``method=join_ae``: the choices of that group, the nearest first."""
     group, _, name = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    if extra := EXTRAS.get(f"{group}/{name}"):
+        return f"{group.rpartition('/')[2]}={name} needs an extra: pip install 'aestyle[{extra}]'"
     options = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group else error.options or []
     return f"{group}={name} does not exist; {_nearest(name, options, f'all are in conf/{group}')}"
 

@@ -60,6 +60,8 @@ class Ending:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self.begun = False
+        self.stopped = ""
+        """Why it stopped, in a line."""
 
     def begin(self) -> None:
         """From here on, the run folder is this run's."""
@@ -88,10 +90,9 @@ def noted(run_dir: Path, config: Callable[[], str]) -> Iterator[Ending]:
     ending = Ending(run_dir)
     try:
         yield ending
-    except SystemExit as stopped:
-        code = stopped.code if isinstance(stopped.code, int) else 0
+    except SystemExit:
         if ending.begun:
-            ending.write(Outcome.STOPPED, f"by signal {code - 128}" if code > 128 else "")
+            ending.write(Outcome.STOPPED, ending.stopped)
         raise
     except KeyboardInterrupt:
         if ending.begun:

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import signal
 import time
 import traceback
 from collections.abc import Iterator
@@ -77,7 +76,7 @@ class Task:
         _say(f"start   {order.job.name} (log: {run_dir / LOG})")
         start = time.perf_counter()
         try:
-            with alone(run_dir), _logged(run_dir / LOG), _signals_restored():
+            with alone(run_dir), _logged(run_dir / LOG):
                 train(cfg, run_dir)
                 self._finish(order, run_dir)
         except Exception as error:
@@ -216,14 +215,3 @@ def _logged(path: Path) -> Iterator[None]:
         except BaseException:
             traceback.print_exc()
             raise
-
-
-@contextmanager
-def _signals_restored() -> Iterator[None]:
-    """The training's own handlers of signals end with it, so that Ctrl-C stops an evaluation as well."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

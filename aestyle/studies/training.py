@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import WandbLogger
 
-from aestyle.engine.callbacks.checkpointing import Checkpoints
+from aestyle.engine.callbacks.checkpointing import Checkpoints, signals_restored
 from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_checkpoint
 from aestyle.engine.module import PhasedModule
 from aestyle.engine.passes import Passes, set_tf32
@@ -27,6 +26,7 @@ from aestyle.studies.initialisation import freeze, initialise
 from aestyle.studies.locking import alone
 from aestyle.studies.monitoring import Evaluation, stale_standing
 from aestyle.studies.options import refuse_bad_values
+from aestyle.studies.queueing import hand_over
 
 
 def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
@@ -42,7 +42,7 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
     Raises:
         UserError: an option has a value that it cannot have, the folder holds a run with other options, or another
             process trains in it.
-        SystemExit: a signal stopped the training; the code is 128 + its number.
+        SystemExit: a signal stopped the training; the code is 128 + its number, or 0 if SLURM will start it again.
     """
     with alone(run_dir):
         refuse_other_run(cfg, run_dir)
@@ -68,12 +68,13 @@ def _train(cfg: DictConfig, run_dir: Path, ending: Ending) -> PhasedModule | Non
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / CONFIG).write_text(method.config_yaml, encoding="utf-8")
         ending.begin()
-    trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    with signals_restored() as before:
+        trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     number = next(c.signal for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
     if number:
+        ending.stopped = f"by signal {number}"
         say(f"stopped by signal {number} at {method.images_seen / 1000:g} kimg; the same command goes on from there")
-        # Only rank 0 answers with the signal: Lightning kills it when another rank ends with an error first.
-        sys.exit(128 + number if trainer.is_global_zero else 0)
+        hand_over(number, before[number], trainer.is_global_zero)
     evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
     if evaluation and evaluation.is_stale:
         say(f"stopped early: {evaluation.standing}")
