@@ -24,8 +24,8 @@ PATH_KEYS = (
 )
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
 
-LAUNCHED = ("launcher=submitit_", "sweep=optuna")
-"""Options that make even a single run one of a multirun: Hydra has launchers and sweepers only there."""
+LAUNCHED = ("launcher=submitit_", "search=optuna")
+"""Options that make even a single run one of a multirun."""
 
 EXTRAS = {
     **{"hydra/launcher/joblib": "sweeps", "hydra/sweeper/optuna": "optuna"},
@@ -47,13 +47,12 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
         @functools.wraps(function)
         def command() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise instead of printing and exiting
-            multirun = any(arg in ("-m", "--multirun") for arg in sys.argv[1:])
-            launched = config_name == "train" and any(arg.startswith(LAUNCHED) for arg in sys.argv[1:])
+            args = _launched(sys.argv[1:]) if config_name == "train" else sys.argv[1:]
+            multirun = any(arg in ("-m", "--multirun") for arg in args)
             try:
-                _refuse_empty_paths(sys.argv[1:])
-                _refuse_shared_run_dir(sys.argv[1:], multirun or "sweep=optuna" in sys.argv)
-                more = ["--multirun"] if launched and not multirun else []
-                sys.argv[1:] = [_readable(arg, multirun) for arg in sys.argv[1:]] + more
+                _refuse_empty_paths(args)
+                _refuse_shared_run_dir(args, multirun)
+                sys.argv[1:] = [_readable(arg, multirun) for arg in args]
                 _run_hydra(function, config_name)
             except Exception as error:  # what is not the user's to mend goes on as a traceback
                 _wait_for_jobs(error)
@@ -110,6 +109,16 @@ def _parses(arg: str) -> bool:
     return True
 
 
+def _launched(args: list[str]) -> list[str]:
+    """Makes a training that submitit starts or Optuna chooses a multirun: Hydra has launchers and sweepers only there.
+
+    ``sweep=`` becomes ``search=``: a group of the former name would claim ``sweep=<folder>`` of ``aestyle.report``.
+    """
+    args = [re.sub("^sweep=", "search=", arg) for arg in args]
+    asks = any(arg.startswith("-") for arg in args)  # --help, --cfg job, or for a multirun anyway
+    return [*args, "--multirun"] if any(arg.startswith(LAUNCHED) for arg in args) and not asks else args
+
+
 def _refuse_empty_paths(args: list[str]) -> None:
     for arg in args:
         key, separator, value = arg.partition("=")
@@ -118,7 +127,8 @@ def _refuse_empty_paths(args: list[str]) -> None:
 
 
 def _refuse_shared_run_dir(args: list[str], multirun: bool) -> None:
-    for arg in args if multirun else []:
+    single = args[-1:] == ["--multirun"] and any(arg.startswith(LAUNCHED[0]) for arg in args)  # no -m was given
+    for arg in args if multirun and not single else []:
         key, _, value = arg.partition("=")
         if key == "run_dir" and "${" not in value and "," not in value:
             raise UserError(
@@ -226,7 +236,7 @@ def _unknown_choice(error: Any) -> str:
     """``method=join_ae``: the choices of that group, the nearest first."""
     group, _, name = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
     if extra := EXTRAS.get(f"{group}/{name}"):
-        return f"{group.rpartition('/')[2]}={name} needs an extra: pip install 'aestyle[{extra}]'"
+        return f"{name} needs an extra: pip install 'aestyle[{extra}]'"
     options = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group else error.options or []
     return f"{group}={name} does not exist; {_nearest(name, options, f'all are in conf/{group}')}"
 
