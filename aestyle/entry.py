@@ -8,6 +8,7 @@ import functools
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,6 +27,9 @@ PATH_KEYS = (
 
 LAUNCHED = ("launcher=submitit_", "search=optuna")
 """Options that make even a single run one of a multirun."""
+
+HEAD_START = 3.0
+"""Seconds that the process that tells an error gets before the others end."""
 
 EXTRAS = {
     **{"hydra/launcher/joblib": "sweeps", "hydra/sweeper/optuna": "optuna"},
@@ -198,7 +202,9 @@ def _report(error: Exception, config_name: str) -> NoReturn:
     if message is None:
         raise error
     if is_first_here():
-        print(f"aestyle: {' '.join(message.split())}", file=sys.stderr)
+        print(f"aestyle: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    else:
+        time.sleep(HEAD_START)  # torchrun ends all processes with the first that ends
     raise SystemExit(code)
 
 
