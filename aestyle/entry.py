@@ -8,6 +8,7 @@ import functools
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,13 +16,28 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 from aestyle.errors import TrainingAborted, UserError
+from aestyle.processes import is_first_here
 from aestyle.resolvers import CONF, cuda_available, register
 
 PATH_KEYS = (
-    *("run_dir", "run", "sweep", "ckpt", "init_from", "input", "codes", "output", "real", "fake", "reference"),
+    *("run_dir", "run", "sweep", "ckpt", "init_from", "input", "codes", "output", "real", "fake", "reference", "crash"),
     *("dataset.path", "paths.runs", "paths.data", "task.file"),
 )
 """Options whose values are paths, which may hold anything that Hydra's grammar gives a meaning to."""
+
+LAUNCHED = ("launcher=submitit_", "search=optuna")
+"""Options that make even a single run one of a multirun."""
+
+HEAD_START = 3.0
+"""Seconds that the process that tells an error gets before the others end."""
+
+EXTRAS = {
+    **{"hydra/launcher/joblib": "sweeps", "hydra/sweeper/optuna": "optuna"},
+    **{f"hydra/launcher/submitit_{where}": "slurm" for where in ("local", "slurm")},
+}
+"""Plugins of Hydra, and the extra of this package that brings them."""
+
+register()  # also in a launcher's worker process, which comes here to find the command that it is to run
 
 
 def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
@@ -35,14 +51,15 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
         @functools.wraps(function)
         def command() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise instead of printing and exiting
-            register()
-            multirun = any(arg in ("-m", "--multirun") for arg in sys.argv[1:])
+            args = _launched(sys.argv[1:]) if config_name == "train" else sys.argv[1:]
+            multirun = any(arg in ("-m", "--multirun") for arg in args)
             try:
-                _refuse_empty_paths(sys.argv[1:])
-                _refuse_shared_run_dir(sys.argv[1:], multirun)
-                sys.argv[1:] = [_readable(arg, multirun) for arg in sys.argv[1:]]
+                _refuse_empty_paths(args)
+                _refuse_shared_run_dir(args, multirun)
+                sys.argv[1:] = [_readable(arg, multirun) for arg in args]
                 _run_hydra(function, config_name)
             except Exception as error:  # what is not the user's to mend goes on as a traceback
+                _wait_for_jobs(error)
                 _report(error, config_name)
 
         return command
@@ -96,6 +113,16 @@ def _parses(arg: str) -> bool:
     return True
 
 
+def _launched(args: list[str]) -> list[str]:
+    """Makes a training that submitit starts or Optuna chooses a multirun: Hydra has launchers and sweepers only there.
+
+    ``sweep=`` becomes ``search=``: a group of the former name would claim ``sweep=<folder>`` of ``aestyle.report``.
+    """
+    args = [re.sub("^sweep=", "search=", arg) for arg in args]
+    asks = any(arg.startswith("-") for arg in args)  # --help, --cfg job, or for a multirun anyway
+    return [*args, "--multirun"] if any(arg.startswith(LAUNCHED) for arg in args) and not asks else args
+
+
 def _refuse_empty_paths(args: list[str]) -> None:
     for arg in args:
         key, separator, value = arg.partition("=")
@@ -104,7 +131,8 @@ def _refuse_empty_paths(args: list[str]) -> None:
 
 
 def _refuse_shared_run_dir(args: list[str], multirun: bool) -> None:
-    for arg in args if multirun else []:
+    single = args[-1:] == ["--multirun"] and any(arg.startswith(LAUNCHED[0]) for arg in args)  # no -m was given
+    for arg in args if multirun and not single else []:
         key, _, value = arg.partition("=")
         if key == "run_dir" and "${" not in value and "," not in value:
             raise UserError(
@@ -141,6 +169,20 @@ def _remove_if_empty(run_dir: Path, cfg: DictConfig) -> None:
             folder.rmdir()
 
 
+def _is_of_killed_job(error: BaseException) -> bool:
+    """Whether a job that submitit started is gone without a result."""
+    return type(error).__name__ == "UncompletedJobError"
+
+
+def _wait_for_jobs(error: Exception) -> None:
+    """A sweep ends with its last job: submitit, told that one was killed, leaves the others of this machine alone."""
+    while _is_of_killed_job(error):
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -152,10 +194,17 @@ def _report(error: Exception, config_name: str) -> NoReturn:
     message, code = _explain(error, config_name), 2
     if isinstance(error, TrainingAborted):
         message, code = str(error), 1
+    if _is_of_killed_job(error):
+        message, code = (
+            f"a job was killed; the same command completes what is missing ({str(error).splitlines()[0]})",
+            1,
+        )
     if message is None:
         raise error
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"aestyle: {' '.join(message.split())}", file=sys.stderr)
+    if is_first_here():
+        print(f"aestyle: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    else:
+        time.sleep(HEAD_START)  # torchrun ends all processes with the first that ends
     raise SystemExit(code)
 
 
@@ -192,6 +241,8 @@ def _explain(error: Exception, config_name: str) -> str | None:
 def _unknown_choice(error: Any) -> str:
     """``method=join_ae``: the choices of that group, the nearest first."""
     group, _, name = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    if extra := EXTRAS.get(f"{group}/{name}"):
+        return f"{name} needs an extra: pip install 'aestyle[{extra}]'"
     options = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group else error.options or []
     return f"{group}={name} does not exist; {_nearest(name, options, f'all are in conf/{group}')}"
 

@@ -11,13 +11,20 @@ from aestyle.entry import entry
 
 
 @entry("train")
-def main(cfg: DictConfig) -> None:
-    """Trains and leaves checkpoints, samples and statistics in the run folder."""
+def main(cfg: DictConfig) -> float | None:
+    """Trains and leaves checkpoints, samples and statistics in the run folder.
+
+    Returns:
+        The best value of the metric ``evaluate.best``, which a search of options goes by; None without one.
+    """
     from hydra.core.hydra_config import HydraConfig
 
+    from aestyle.studies.monitoring import best_value
     from aestyle.studies.training import train
 
-    train(cfg, Path(HydraConfig.get().runtime.output_dir))
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    train(cfg, run_dir)
+    return best_value(run_dir, cfg.evaluate.best)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "aestyle"
 ROOMS = ("nets", "losses", "data", "engine", "metrics", "latents", "methods", "studies", "commands")
 """From the lowest to the highest; the commands are the modules at the top."""
 
-FOR_ALL = {"errors", "protocol", "resolvers"}
+FOR_ALL = {"errors", "processes", "protocol", "resolvers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

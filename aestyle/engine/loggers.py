@@ -47,13 +47,26 @@ def wandb_logger(run_dir: str, artifacts: bool = False, group: str | None = None
         group: of runs; None: what the environment says in ``WANDB_RUN_GROUP``, as a study does for each of its runs.
         **kwargs: for ``WandbLogger`` (project, name, offline, ...).
     """
-    path = Path(run_dir) / "wandb_id.txt"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(secrets.token_hex(4))
     wandb.finish()  # the run of the job before in a multirun, which would be taken for this one's
     group = group or os.environ.get("WANDB_RUN_GROUP")  # W&B itself asks the environment but once a process
-    own: dict[str, Any] = {"id": path.read_text().strip(), "resume": "allow", "group": group, **kwargs}
+    own: dict[str, Any] = {"id": _run_id(Path(run_dir)), "resume": "allow", "group": group, **kwargs}
     logger = ArtifactLogger(run_dir, **own) if artifacts else WandbLogger(save_dir=run_dir, **own)
     logger.experiment.define_metric("*", step_metric="progress/kimg")
     return logger
+
+
+def _run_id(run_dir: Path) -> str:
+    """The id in ``wandb_id.txt``; of several processes that find none, one writes it and all take that one."""
+    path = run_dir / "wandb_id.txt"
+    if not path.exists():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        own = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        own.write_text(secrets.token_hex(4), encoding="utf-8")
+        try:
+            path.hardlink_to(own)  # all or nothing: it fails where another one was faster
+        except FileExistsError:
+            pass
+        except OSError:  # no links on this disk
+            os.replace(own, path)  # noqa: PTH105
+        own.unlink(missing_ok=True)
+    return path.read_text(encoding="utf-8").strip()

@@ -13,6 +13,7 @@ from aestyle.engine.draws import Draws, KeyedDraws
 from aestyle.engine.ema import EmaSettings, frozen_copy, update_ema
 from aestyle.engine.passes import Passes
 from aestyle.engine.phases import Lazy, Phase, Step, adam, only_trainable
+from aestyle.engine.trouble import Trouble, find_trouble
 from aestyle.errors import TrainingAborted, UserError
 
 SCHEMA = 1
@@ -72,9 +73,12 @@ class PhasedModule(pl.LightningModule):
         self.bad_steps = 0
         self.bad_steps_in_a_row: dict[str, int] = {}
         """For each phase: one network can be lost while the others stay finite."""
+        self.trouble: Trouble | None = None
+        """The first step of the last iteration that could not be taken; None if all could."""
         self.batch_stats: dict[str, float] = {}
         """What the last iteration recorded, averaged over repetitions and ranks."""
         self._recorded: dict[str, list[Tensor]] = {}
+        self._recorded_by_phase: dict[str, Tensor] = {}
         self.passes = Passes()
         """How networks are run in training."""
         self.scaler: torch.amp.GradScaler | None = None
@@ -193,6 +197,7 @@ class PhasedModule(pl.LightningModule):
         """
         sub_batches = batch["image"].to(self.dtype).chunk(self.batches_per_iteration)
         self._recorded = {}
+        self.trouble = None
         with self.passes.of([*self.networks.values(), *self.ema.values()], sub_batches[0].device):
             for phase in self.phases():
                 if self.batches_seen % phase.every == 0:
@@ -222,12 +227,14 @@ class PhasedModule(pl.LightningModule):
         """The one place where weights change: loss, backward, reduce, unscale, check, clip, step, restore.
 
         A phase whose networks are frozen altogether has nothing to do. Running statistics move with the weights: those
-        of other networks stay, and all of them if no step is taken.
+        of other networks stay, and all of them (the method's own as well) if no step is taken.
         """
         if not any(p.requires_grad for name in phase.networks for p in self.networks[name].parameters()):
             return
         optimizers = self._optimizers_of(phase)
         statistics = {name: RunningStatistics(network) for name, network in self.networks.items()}
+        own_statistics = dict(self._buffers)
+        self._recorded_by_phase = {}
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         with only_trainable(self.networks, phase.networks):
@@ -238,7 +245,7 @@ class PhasedModule(pl.LightningModule):
         parameters = [p for p in trained if p.grad is not None]
         scale = self._unscale(optimizers)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        finite = self._is_finite(phase, norm, scale)
+        finite = self._is_finite(phase, loss, norm, scale)
         if finite:
             if self.max_grad_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
@@ -246,11 +253,19 @@ class PhasedModule(pl.LightningModule):
                 for group in optimizer.param_groups:
                     group["lr"] = optimizer.defaults["lr"] * self.lr_factor()
                 optimizer.step()
-        for name, before in statistics.items():
-            if not finite or name not in phase.networks:
-                before.restore()
+        self._restore(statistics, own_statistics, moved=phase.networks if finite else ())
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
+
+    def _restore(
+        self, statistics: Mapping[str, RunningStatistics], own: Mapping[str, Tensor | None], moved: Sequence[str]
+    ) -> None:
+        """Puts statistics back, but for those of the networks that a step has moved."""
+        for name, before in statistics.items():
+            if name not in moved:
+                before.restore()
+        if not moved:
+            self._buffers.update(own)
 
     def gradients(
         self, output: Tensor, inputs: Sequence[Tensor], at: Tensor | None = None, retain_graph: bool | None = None
@@ -284,7 +299,7 @@ class PhasedModule(pl.LightningModule):
         self.scaler.update()
         return scale
 
-    def _is_finite(self, phase: Phase, norm: Tensor, scale: float = 1.0) -> bool:
+    def _is_finite(self, phase: Phase, loss: Tensor, norm: Tensor, scale: float) -> bool:
         """Whether a step may be taken; counts those that may not, and gives up after too many in a row.
 
         Under a loss scale above 1 that scale is to blame, which is lower the next time.
@@ -295,6 +310,8 @@ class PhasedModule(pl.LightningModule):
             return True
         if scale > 1:
             return False
+        trained = {name: self.networks[name] for name in phase.networks}
+        self.trouble = self.trouble or find_trouble(phase.name, loss, self._recorded_by_phase, trained)
         self.bad_steps += 1
         in_a_row = self.bad_steps_in_a_row[phase.name] = self.bad_steps_in_a_row.get(phase.name, 0) + 1
         if in_a_row >= self.max_bad_steps:
@@ -305,11 +322,26 @@ class PhasedModule(pl.LightningModule):
             )
         return False
 
+    def may_abort(self) -> bool:
+        """Whether the next iteration could be the one that ends the training for steps that cannot be taken."""
+        return any(
+            self.bad_steps_in_a_row.get(phase.name, 0) + phase.repeat >= self.max_bad_steps
+            for phase in self.phases()
+            if self.batches_seen % phase.every == 0
+        )
+
     # -- statistics --------------------------------------------------------------------------------------------------
 
     def record(self, name: str, value: Tensor) -> None:
         """Keeps a scalar of this iteration; several of one name are averaged, also over ranks."""
-        self._recorded.setdefault(name, []).append(value.detach().float().mean())
+        mean = value.detach().float().mean()
+        self._recorded.setdefault(name, []).append(mean)
+        self._recorded_by_phase.setdefault(name, mean)
+
+    def record_spread(self, codes: Tensor) -> None:
+        """Records how far the codes (N, ...) of a batch differ: half of their dimensions do less than this."""
+        if len(codes) > 1:
+            self.record("health/code_spread", codes.detach().float().flatten(1).std(dim=0, correction=0).median())
 
     def _reduce_recorded(self) -> dict[str, float]:
         names = sorted(self._recorded)

@@ -126,6 +126,7 @@ class AEStyleGAN(StyleAutoencoder):
         """
         codes = self.encoder(step.real)
         self.record("health/code_std", codes.std())
+        self.record_spread(codes)
         rec = self.render(codes, step, "rec_noise")
         image = rec.detach().requires_grad_()
         (gradient,) = self.gradients(self.reconstruction_loss(step.real, image), [image])

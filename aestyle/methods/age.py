@@ -116,6 +116,7 @@ class AGE(SphereAutoencoder):
         kl_real = self.divergence(codes)
         error = self.pixel_loss(real, self.generate(self.generator, codes))
         kl_fake = self.divergence(self.embed(self.encoder, fake))
+        self.record_spread(codes)
         self.record("loss/kl_real", kl_real)
         self.record("loss/kl_fake", kl_fake)
         self.record("loss/x", error)

@@ -66,6 +66,7 @@ class GaussianAutoencoder(PhasedModule):
         mu, sigma = posterior.mu.detach(), posterior.sigma.detach()
         self.record("latent/sigma", sigma.abs())
         self.record("latent/mu_std", mu.std(dim=0, correction=0))
+        self.record_spread(mu)
         self.record("latent/variance", mu.var(dim=0, correction=0) + sigma.square().mean(dim=0))
 
     # -- the trained model from outside ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from aestyle.processes import is_first
 from aestyle.studies.planning import one_line
 
 CONFIG = "config.yaml"
@@ -59,6 +60,8 @@ class Ending:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self.begun = False
+        self.stopped = ""
+        """Why it stopped, in a line."""
 
     def begin(self) -> None:
         """From here on, the run folder is this run's."""
@@ -87,10 +90,9 @@ def noted(run_dir: Path, config: Callable[[], str]) -> Iterator[Ending]:
     ending = Ending(run_dir)
     try:
         yield ending
-    except SystemExit as stopped:
-        code = stopped.code if isinstance(stopped.code, int) else 0
+    except SystemExit:
         if ending.begun:
-            ending.write(Outcome.STOPPED, f"by signal {code - 128}" if code > 128 else "")
+            ending.write(Outcome.STOPPED, ending.stopped)
         raise
     except KeyboardInterrupt:
         if ending.begun:
@@ -107,7 +109,7 @@ def _note_failure(ending: Ending, error: Exception, config: Callable[[], str]) -
     has_config = (ending.run_dir / CONFIG).exists()
     if not ending.begun and not (has_config or _is_of_many()):
         return
-    if not ending.begun and (os.environ.get("LOCAL_RANK", "0") != "0" or _has_finished(ending.run_dir)):
+    if not ending.begun and (not is_first() or _has_finished(ending.run_dir)):
         return
     try:
         ending.write(Outcome.FAILED, one_line(error), "" if has_config else config())

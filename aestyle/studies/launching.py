@@ -14,7 +14,8 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
 from aestyle.errors import UserError
-from aestyle.studies.planning import LOCK, Order, Plan, State, duration, in_waves, one_line
+from aestyle.studies.locking import LOCK
+from aestyle.studies.planning import Order, Plan, State, duration, in_waves, one_line
 from aestyle.studies.study import Study
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"

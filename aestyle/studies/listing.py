@@ -8,9 +8,12 @@ from pathlib import Path
 from aestyle.errors import UserError
 from aestyle.resolvers import CONF
 
-SHIPPED = Path(__file__).parent.parent / "shipped"
+PACKAGE = Path(__file__).parent.parent
+SHIPPED = PACKAGE / "shipped"
+COMMAND = "python -m aestyle"
 
 GROUPS = {
+    "commands": (COMMAND,),
     "methods": ("method",),
     "parts": tuple(f"method/{path.name}" for path in sorted((CONF / "method").iterdir()) if path.is_dir()),
     "datasets": ("dataset",),
@@ -18,10 +21,10 @@ GROUPS = {
     "tasks": ("task",),
     "inversion": ("schedule", "loss", "tune"),
     "experiments": ("experiment",),
-    "running": ("scale", "trainer", "launcher", "logger", "debug"),
+    "running": ("scale", "trainer", "launcher", "search", "logger", "debug"),
     "models": ("ckpt",),
 }
-"""Folders of ``conf`` by what they hold; ``ckpt`` stands for the models of the package."""
+"""Folders of ``conf`` by what they hold; ``ckpt`` stands for the package's models, ``python -m`` for its commands."""
 
 
 def catalogue(what: str = "all") -> list[str]:
@@ -45,9 +48,19 @@ def catalogue(what: str = "all") -> list[str]:
 
 
 def _choices(group: str) -> Iterator[tuple[str, str]]:
+    if group == COMMAND:
+        yield from _commands()
+        return
     files = SHIPPED.glob("*.md") if group == "ckpt" else (CONF / group).glob("*.yaml")
     for path in sorted(files):
         yield f"{group}={path.stem}", first_sentence(path.read_text(encoding="utf-8"))
+
+
+def _commands() -> Iterator[tuple[str, str]]:
+    for path in sorted(PACKAGE.glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if f'@entry("{path.stem}")' in text:
+            yield f"{COMMAND}.{path.stem}", re.split(r": ``|\.?\n|\.?\"{3}", text.removeprefix('"""'))[0]
 
 
 def first_sentence(text: str) -> str:

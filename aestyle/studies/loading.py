@@ -53,7 +53,7 @@ def load_run(ckpt: str | Path) -> tuple[PhasedModule, DictConfig, RunInfo]:
     try:
         cfg = OmegaConf.create(state["config"])
         assert isinstance(cfg, DictConfig)
-        _refuse_foreign_targets(cfg, path)
+        refuse_foreign_targets(cfg, path)
         model: PhasedModule = instantiate(cfg.method, _convert_="all")
         for name in set(model.networks) - {key.split(".")[0] for key in checkpoint["state_dict"]}:
             setattr(model, name, None)  # a model for use alone comes without its discriminator
@@ -126,7 +126,7 @@ def find_checkpoint(path: Path) -> Path:
     return found
 
 
-def _refuse_foreign_targets(cfg: DictConfig, path: Path) -> None:
+def refuse_foreign_targets(cfg: DictConfig, path: Path) -> None:
     """A checkpoint may only name classes of this package: loading one must not be able to run anything else."""
 
     def targets(node: object) -> list[str]:

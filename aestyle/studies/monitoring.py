@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import WandbLogger
 from aestyle.engine.callbacks import Cadence, method_of
 from aestyle.engine.callbacks.checkpointing import save_checkpoint
 from aestyle.engine.callbacks.stats import keep_until
-from aestyle.engine.checkpoint import BEST
+from aestyle.engine.checkpoint import BEST, latest_checkpoint, read_checkpoint
 from aestyle.engine.distributed import rank, world_size
 from aestyle.metrics.shares import Share
 from aestyle.studies.evaluation import RESULTS, append_records, evaluate
@@ -190,6 +190,19 @@ def stale_standing(checkpoint: Mapping[str, Any], best: str | None, patience_kim
     """
     standing = _standing(checkpoint.get("callbacks", {}).get(Evaluation.__qualname__, {}))
     return standing if standing and standing.metric == best and standing.is_stale(patience_kimg) else None
+
+
+def best_value(run_dir: Path, best: str | None) -> float | None:
+    """The best value so far of the metric that a run is judged by; None if there is none.
+
+    Args:
+        run_dir: the run folder.
+        best: name of the metric.
+    """
+    checkpoint = latest_checkpoint(run_dir) if best else None
+    saved = read_checkpoint(checkpoint, mmap=True) if checkpoint else {}
+    standing = _standing(saved.get("callbacks", {}).get(Evaluation.__qualname__, {}))
+    return standing.value if standing and standing.metric == best else None
 
 
 def _standing(state_dict: Mapping[str, Any]) -> Standing | None:

@@ -2,10 +2,12 @@
 
 import inspect
 import math
+import os
 import types
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin, get_type_hints
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
@@ -52,6 +54,7 @@ def refuse_bad_values(cfg: DictConfig) -> None:
         require_whole(name, OmegaConf.select(cfg, name, default=least), least)
     if cfg.seed >= 2**32:
         raise UserError(f"seed={cfg.seed}: give a whole number below 2^32")
+    _refuse_bad_launch(cfg)
     _refuse_bad_starts(cfg)
     _refuse_bad_precision(cfg)
     _refuse_bad_evaluation(cfg)
@@ -77,6 +80,18 @@ def require_whole(name: str, value: Any, least: int) -> None:
 def is_number(value: object) -> bool:
     """Whether it is a finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _refuse_bad_launch(cfg: DictConfig) -> None:
+    """Looks at how the run was started."""
+    searched = HydraConfig.initialized() and "optuna" in str(HydraConfig.get().sweeper.get("_target_"))
+    if searched and cfg.evaluate.best is None:
+        raise UserError(
+            "sweep=optuna goes by a metric: give metrics=[rec_mse] evaluate.every_kimg=<interval> evaluate.best=rec_mse"
+        )
+    if cfg.trainer.devices != 1 and (searched or os.environ.get("SUBMITIT_EXECUTOR") == "local"):
+        name = "sweep=optuna" if searched else "launcher=submitit_local"
+        raise UserError(f"{name} runs trainings of one process: take trainer=cpu or trainer=gpu")
 
 
 def _refuse_bad_starts(cfg: DictConfig) -> None:

@@ -24,10 +24,6 @@ PLACES = frozenset({"path", "prepared", "init_from", "ckpt", "help"})
 """Options that say where something is, and so may differ between machines."""
 
 
-LOCK = ".lock"
-"""File in a run folder that holds the number of the process that trains in it."""
-
-
 class State(StrEnum):
     """What is known of a job."""
 

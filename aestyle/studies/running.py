@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import signal
 import time
 import traceback
 from collections.abc import Iterator
@@ -20,11 +19,11 @@ from omegaconf import DictConfig
 import aestyle
 from aestyle.engine.callbacks.stats import FILE as STATS
 from aestyle.engine.module import PhasedModule
-from aestyle.errors import UserError
 from aestyle.resolvers import register
 from aestyle.studies.evaluation import RESULTS, Record, append_records, evaluate, find_device
 from aestyle.studies.loading import load_data, load_run
-from aestyle.studies.planning import LOCK, Order, Plan, State, duration, one_line
+from aestyle.studies.locking import alone
+from aestyle.studies.planning import Order, Plan, State, duration, one_line
 from aestyle.studies.report import read_lines
 from aestyle.studies.results import Result, write_result
 from aestyle.studies.training import train
@@ -77,7 +76,7 @@ class Task:
         _say(f"start   {order.job.name} (log: {run_dir / LOG})")
         start = time.perf_counter()
         try:
-            with _alone(run_dir), _logged(run_dir / LOG), _signals_restored():
+            with alone(run_dir), _logged(run_dir / LOG):
                 train(cfg, run_dir)
                 self._finish(order, run_dir)
         except Exception as error:
@@ -216,32 +215,3 @@ def _logged(path: Path) -> Iterator[None]:
         except BaseException:
             traceback.print_exc()
             raise
-
-
-@contextmanager
-def _alone(run_dir: Path) -> Iterator[None]:
-    """Two studies at a time must not train into one folder; the lock goes with its process, however that ends."""
-    import fcntl
-
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise UserError(f"{run_dir} is being trained by process {file.read()}; wait for it, or stop it") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-@contextmanager
-def _signals_restored() -> Iterator[None]:
-    """The training's own handlers of signals end with it, so that Ctrl-C stops an evaluation as well."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

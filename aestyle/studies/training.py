@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,18 +12,21 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import WandbLogger
 
-from aestyle.engine.callbacks.checkpointing import Checkpoints
+from aestyle.engine.callbacks.checkpointing import Checkpoints, signals_restored
 from aestyle.engine.checkpoint import SafeCheckpointIO, latest_checkpoint, read_checkpoint
 from aestyle.engine.module import PhasedModule
 from aestyle.engine.passes import Passes, set_tf32
 from aestyle.engine.scaling import FLOAT16, PhaseScaling
 from aestyle.errors import UserError
+from aestyle.processes import is_first
 from aestyle.resolvers import identity
 from aestyle.studies.code import code_state
 from aestyle.studies.ending import CONFIG, Ending, noted
 from aestyle.studies.initialisation import freeze, initialise
+from aestyle.studies.locking import alone
 from aestyle.studies.monitoring import Evaluation, stale_standing
 from aestyle.studies.options import refuse_bad_values
+from aestyle.studies.queueing import hand_over
 
 
 def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
@@ -39,12 +40,14 @@ def train(cfg: DictConfig, run_dir: Path) -> PhasedModule | None:
         The trained method; None if the run was finished before.
 
     Raises:
-        UserError: an option has a value that it cannot have, or the folder holds a run with other options.
-        SystemExit: a signal stopped the training; the code is 128 + its number.
+        UserError: an option has a value that it cannot have, the folder holds a run with other options, or another
+            process trains in it.
+        SystemExit: a signal stopped the training; the code is 128 + its number, or 0 if SLURM will start it again.
     """
-    refuse_other_run(cfg, run_dir)
-    with noted(run_dir, lambda: run_config(cfg)) as ending:
-        return _train(cfg, run_dir, ending)
+    with alone(run_dir):
+        refuse_other_run(cfg, run_dir)
+        with noted(run_dir, lambda: run_config(cfg)) as ending:
+            return _train(cfg, run_dir, ending)
 
 
 def _train(cfg: DictConfig, run_dir: Path, ending: Ending) -> PhasedModule | None:
@@ -65,12 +68,13 @@ def _train(cfg: DictConfig, run_dir: Path, ending: Ending) -> PhasedModule | Non
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / CONFIG).write_text(method.config_yaml, encoding="utf-8")
         ending.begin()
-    trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    with signals_restored() as before:
+        trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     number = next(c.signal for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
     if number:
+        ending.stopped = f"by signal {number}"
         say(f"stopped by signal {number} at {method.images_seen / 1000:g} kimg; the same command goes on from there")
-        # Only rank 0 answers with the signal: Lightning kills it when another rank ends with an error first.
-        sys.exit(128 + number if trainer.is_global_zero else 0)
+        hand_over(number, before[number], trainer.is_global_zero)
     evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
     if evaluation and evaluation.is_stale:
         say(f"stopped early: {evaluation.standing}")
@@ -174,7 +178,7 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def say(text: str) -> None:
     """Prints a line, on the first process only."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first():
         print(text, flush=True)
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from aestyle.entry import CONF
-from aestyle.studies.listing import GROUPS, SHIPPED, catalogue, first_sentence
+from aestyle.studies.listing import COMMAND, GROUPS, SHIPPED, catalogue, first_sentence
 from tests.helpers import answer, choices
 
 
 def test_every_file_has_a_line_of_its_own_words() -> None:
     lines = answer("list").out.splitlines()
     options = dict(line.split("  ", 1) for line in lines if "=" in line)
-    for group in [group for groups in GROUPS.values() for group in groups if group != "ckpt"]:
+    for group in [group for groups in GROUPS.values() for group in groups if group not in ("ckpt", COMMAND)]:
         for name in choices(group):
             sentence = options[f"{group}={name}"].strip()
             comment = " ".join(
@@ -26,11 +26,17 @@ def test_every_file_has_a_line_of_its_own_words() -> None:
 @pytest.mark.parametrize("what", GROUPS)
 def test_one_kind(what: str) -> None:
     lines = catalogue(what)
-    assert [line.partition("=")[0] in GROUPS[what] for line in lines] == [True] * len(lines)
+    assert [line.startswith(GROUPS[what]) for line in lines] == [True] * len(lines)
+
+
+def test_every_command_says_what_it_does() -> None:
+    lines = dict(line.split("  ", 1) for line in catalogue("commands"))
+    assert {name.removeprefix(f"{COMMAND}.") for name in lines} == {path.stem for path in CONF.glob("*.yaml")}
+    assert lines[f"{COMMAND}.replay"].strip() == "Repeat the iteration that ended a training"
 
 
 def test_another_kind() -> None:
-    assert "what=foods: choose one of all, methods, " in answer("list", "what=foods").line
+    assert "what=foods: choose one of all, commands, methods, " in answer("list", "what=foods").line
 
 
 @pytest.mark.parametrize(

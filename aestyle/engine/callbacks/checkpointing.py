@@ -1,6 +1,8 @@
 """When checkpoints are written, when training ends, and what a signal does."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -12,14 +14,14 @@ from aestyle.engine.callbacks import Cadence, method_of
 from aestyle.engine.checkpoint import LAST
 from aestyle.engine.distributed import check_replicas, world_size
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
 class Checkpoints(pl.Callback):
     """Ends the training at its budget; saves ``checkpoints/last.ckpt`` regularly, at the end, and on a signal.
 
-    SIGTERM, SIGUSR1 and Ctrl-C, sent to any rank, let the running iteration end, then save and stop; the command exits
-    with 128 + the signal's number. A second Ctrl-C stops at once. It must be the last of the callbacks, so that what
+    SIGTERM, SIGUSR1, SIGUSR2 and Ctrl-C, sent to any rank, let the running iteration end, then save and stop. A second
+    Ctrl-C stops at once. It must be the last of the callbacks, so that what
     the others keep of this iteration is saved with it.
 
     Args:
@@ -34,8 +36,15 @@ class Checkpoints(pl.Callback):
         """The signal that all ranks agreed to stop for; 0 if none."""
         self._received = 0
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Takes over the signals before Lightning, which under SLURM would else answer SIGUSR1 in its own way."""
+        self._take_over()
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes over the signals: Lightning's own handler hangs or saves nothing with several processes."""
+        """Takes over SIGTERM again: Lightning's own handler hangs or saves nothing with several processes."""
+        self._take_over()
+
+    def _take_over(self) -> None:
         for number in SIGNALS:
             signal.signal(number, self._remember)
 
@@ -69,3 +78,18 @@ def save_checkpoint(trainer: pl.Trainer, pl_module: pl.LightningModule, name: st
     """Writes ``checkpoints/<name>`` in the run folder, after making sure that all processes hold the same weights."""
     check_replicas(pl_module)
     trainer.save_checkpoint(f"{trainer.default_root_dir}/checkpoints/{name}")
+
+
+@contextmanager
+def signals_restored() -> Iterator[dict[int, Any]]:
+    """The training's handlers of signals end with it: a command that measures next is stopped by Ctrl-C as ever.
+
+    Yields:
+        The handlers that were there before, by signal: those of whoever started this process.
+    """
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield handlers
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -19,7 +19,8 @@ class Grids(pl.Callback):
     """Writes ``samples/samples-<kimg>.png`` and ``samples/reconstructions-<kimg>.png``.
 
     W&B gets them too, as ``grids/samples`` and ``grids/reconstructions``, and histograms of what the method says of the
-    codes of the real images, as ``histogram/mu``.
+    codes of the real images, as ``histogram/mu``. How far the samples differ from each other, as part of what the real
+    images do, joins the iteration's values on the first process: ``health/sample_spread``.
 
     The real images are part of the checkpoint and the codes are keyed by the seed, so that every grid of a run shows
     the same faces, whatever happens to the data in between. The first one is written before training.
@@ -52,16 +53,18 @@ class Grids(pl.Callback):
         """Draws when due."""
         method = method_of(pl_module)
         if self.cadence.due(method.images_before, method.images_seen):
-            self._draw(trainer, pl_module)
+            spread = self._draw(trainer, pl_module)
+            method.batch_stats.update({} if spread is None else {"health/sample_spread": spread})
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the last state."""
         self._draw(trainer, pl_module)
 
     @torch.no_grad()
-    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> float | None:
+        """Draws on the first process; gives back how far the samples differ."""
         if not trainer.is_global_zero:
-            return
+            return None
         method = method_of(pl_module)
         grids, values = {"samples": method.sample(self.images, seed=method.seed)}, {}
         if method.has_encoder and self.real is not None:
@@ -79,6 +82,7 @@ class Grids(pl.Callback):
                 shown = {f"grids/{n}": [wandb.Image(str(path), caption=f"{kimg:g} kimg")] for n, path in paths.items()}
                 drawn = {f"histogram/{n}": _histogram(v) for n, v in values.items() if v.isfinite().all()}
                 logger.experiment.log({"progress/kimg": kimg, **shown, **drawn})
+        return None if self.real is None else _spread(grids["samples"]) / max(_spread(to_float(self.real)), 1e-6)
 
     def state_dict(self) -> dict[str, Any]:
         """The fixed real images."""
@@ -87,6 +91,11 @@ class Grids(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the fixed real images."""
         self.real = state_dict["real"]
+
+
+def _spread(images: Tensor) -> float:
+    """Standard deviation over images, mean over pixels."""
+    return float(images.float().std(dim=0, correction=0).mean())
 
 
 def _histogram(values: Tensor) -> wandb.Histogram:
