@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,24 @@ def run_training(*args: str, timeout: float = 180) -> str:
     output: str = process.communicate(timeout=timeout)[0]
     assert process.returncode == 0, output
     return output
+
+
+def wait_until_trained(run_dir: Path, process: subprocess.Popen[str], lines: int) -> None:
+    """Returns a moment after this process has written that many lines to ``stats.jsonl``, which it replaces first."""
+    deadline = time.monotonic() + 120
+    path = run_dir / "stats.jsonl"
+    before, found = _inode(path), None
+    while found is None or len(path.read_text().splitlines()) < found + lines:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        if found is None and _inode(path) != before:
+            found = len(path.read_text().splitlines()) if before else 0
+    time.sleep(random.uniform(0, 0.05))
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
 
 
 def init_options(method: str, folder: Path, *args: str) -> list[str]:

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from tests.tiny import (
     run_training,
     start_training,
     stats,
+    wait_until_trained,
 )
 
 pytestmark = pytest.mark.slow
@@ -108,24 +108,6 @@ def test_stopped_and_same_command(options: str, stops: list[Stop], tmp_path: Pat
     assert stats(stopped)[-1]["kimg"] == KIMG
     if ADA in options:
         assert_p_moved(stopped)
-
-
-def wait_until_trained(run_dir: Path, process: subprocess.Popen[str], lines: int) -> None:
-    """Returns a moment after this process has written that many lines to ``stats.jsonl``, which it replaces first."""
-    deadline = time.monotonic() + 120
-    path = run_dir / "stats.jsonl"
-    before, found = inode(path), None
-    while found is None or len(path.read_text().splitlines()) < found + lines:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-        if found is None and inode(path) != before:
-            found = len(path.read_text().splitlines()) if before else 0
-    time.sleep(random.uniform(0, 0.05))
-
-
-def inode(path: Path) -> int | None:
-    return path.stat().st_ino if path.exists() else None
 
 
 def send(number: signal.Signals, ranks: str, process: subprocess.Popen[str]) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from aestyle.studies.queueing import requeued
 from aestyle.studies.runs import find_runs
-from tests.engine.test_resume import assert_same_end, options, wait_until_trained
+from aestyle.studies.training import train
 from tests.helpers import FAST, ROOT, answer, compose_train
-from tests.tiny import TINY, run_training, start_training
+from tests.tiny import TINY, assert_same_end, compose_tiny, run_training, start_training, wait_until_trained
 
 SLURM = {f"SLURM_{name}": "0" for name in ("PROCID", "LOCALID", "NODEID")} | {
     f"SLURM_{name}": "1" for name in ("NTASKS", "NTASKS_PER_NODE", "NNODES")
@@ -38,9 +38,9 @@ def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_slurm_gets_the_job_back_once_and_it_ends_as_if_undisturbed(tmp_path: Path, scontrol: Path) -> None:
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    more = ("method=joint_ae", "logger=wandb", "logger.wandb.offline=true")
-    run_training(*options(straight, *more))
-    args = options(stopped, *more)
+    options = ("method=joint_ae", "kimg=0.32")
+    train(compose_tiny(*options), straight)
+    args = [*TINY, *options, "logger=wandb", "logger.wandb.offline=true", f"run_dir={stopped}"]
     process = start_training(*args)
     wait_until_trained(stopped, process, 5)
     process.send_signal(signal.SIGUSR1)
