@@ -37,12 +37,13 @@ format: install ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install ## step time beside the bare convolutions of the step, an epoch beside a bare loop, memory, images/s; inversion; the cost model of plans; precisions and threads
+bench: install ## step time beside the bare convolutions of the step, an epoch beside a bare loop, memory, images/s; inversion; the cost model of plans; precisions, threads and processes
 	$(PY) -m benchmarks.training_step
 	$(PY) -m benchmarks.cost_model
 	$(PY) -m benchmarks.inversion
 	$(PY) -m benchmarks.aae_epoch
 	$(PY) -m benchmarks.precision
+	$(PY) -m benchmarks.ranks
 	$(PY) -m benchmarks.loader
 
 clean: ## remove caches and build products (runs/ stays)
