@@ -70,12 +70,13 @@ def compose_tiny(*overrides: str) -> DictConfig:
 
 def start_training(*args: str) -> subprocess.Popen[str]:
     """Starts ``python -m aestyle.train`` in a process group of its own."""
+    inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # a test's own logger
     return subprocess.Popen(
         [sys.executable, "-m", "aestyle.train", *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**inherited, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
 

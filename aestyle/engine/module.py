@@ -341,7 +341,8 @@ class PhasedModule(pl.LightningModule):
     def record_spread(self, codes: Tensor) -> None:
         """Records how far the codes (N, ...) of a batch differ: half of their dimensions do less than this."""
         if len(codes) > 1:
-            self.record("health/code_spread", codes.detach().float().flatten(1).std(dim=0, correction=0).median())
+            codes = codes.detach().to(torch.promote_types(codes.dtype, torch.float32)).flatten(1)
+            self.record("health/code_spread", codes.std(dim=0, correction=0).median())
 
     def _reduce_recorded(self) -> dict[str, float]:
         names = sorted(self._recorded)

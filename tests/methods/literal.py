@@ -186,7 +186,8 @@ class Literal:
         }[self.config.pixel_loss]()
         perceptual = ((self.h(x) - self.h(rec)) ** 2).mean()
         loss = rec_loss = weights.pixel * pixel + weights.perceptual * perceptual
-        self.record(**{"health/code_std": codes.std(), "loss/pixel": pixel})
+        spread = codes.flatten(1).std(dim=0, correction=0).median()
+        self.record(**{"health/code_std": codes.std(), "health/code_spread": spread, "loss/pixel": pixel})
         if weights.perceptual > 0:
             self.record(**{"loss/perceptual": perceptual})
         if weights.adversarial > 0:

@@ -193,6 +193,7 @@ def test_a_run_that_began_notes_how_it_ended(
     def end() -> None:
         with noted(tmp_path / "run", lambda: "kimg: 1") as ending:
             ending.begin()
+            ending.stopped = "by signal 15"  # counts only if it does stop
             now = read_note(tmp_path / "run")
             assert now is not None
             assert now.outcome == Outcome.RUNNING
