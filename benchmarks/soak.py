@@ -2,7 +2,7 @@
 
 Joint AE-StyleGAN at 16 px on the faces, with evaluation, image grids, checkpoints and W&B offline. The undisturbed run
 is watched: its resident memory and its open files after each line of statistics, to which lines are fitted behind a
-warm-up of a quarter of the run. The other run gets SIGKILL, with nothing said to its helpers, and the same command
+warm-up of half of the run. The other run gets SIGKILL, with nothing said to its helpers, and the same command
 again. Behind each end it is looked for processes that were left behind.
 
 Run as ``python -m benchmarks.soak batches=2000 kills=3 seed=0 output=runs/soak.json``; exit code 1 if it is not as it
@@ -28,9 +28,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import theilslopes
 
 BATCH = 8
-WARM_UP = 0.25
+WARM_UP = 0.5
 GRACE = 60.0
 """Seconds that helpers of a killed training get to notice."""
 
@@ -59,11 +60,14 @@ class Watched:
             self.files.append(files)
 
     def growth(self, values: list[float] | list[int]) -> float:
-        """Slope behind the warm-up, per 1,000 batches; not a number with fewer than three looks."""
+        """Median slope behind the warm-up (Theil-Sen: a single step is no growth), per 1,000 batches.
+
+        Not a number with fewer than three looks.
+        """
         behind = np.array(self.batches) >= WARM_UP * max(self.batches, default=0)
         if behind.sum() < 3:
             return float("nan")
-        return float(np.polyfit(np.array(self.batches)[behind], np.array(values)[behind], 1)[0] * 1000)
+        return float(theilslopes(np.array(values)[behind], np.array(self.batches)[behind]).slope * 1000)
 
 
 def command(run_dir: Path, batches: int) -> list[str]:
