@@ -30,6 +30,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import theilslopes
 
+from tests.tiny import differences
+
 BATCH = 8
 WARM_UP = 0.5
 GRACE = 60.0
@@ -155,17 +157,6 @@ def check(holds: bool, otherwise: str) -> None:
     """Ends the command with a line if something that all the rest needs does not hold."""
     if not holds:
         raise SystemExit(f"soak: {otherwise}")
-
-
-def differences(a: Any, b: Any, name: str = "") -> list[str]:
-    """Names of the places where two nested values differ, tensors bit by bit."""
-    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        return [] if torch.equal(a, b) else [name]
-    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        return [d for key in a for d in differences(a[key], b[key], f"{name}.{key}")]
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{name}.{i}")]
-    return [] if a == b else [name]
 
 
 def ends(a: Path, b: Path) -> list[str]:
