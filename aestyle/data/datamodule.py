@@ -1,5 +1,8 @@
 """One data module for every data set: a source of pictures, a split and a preparation."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -153,6 +156,7 @@ class ImageDataModule(pl.LightningDataModule):
             collate_fn=_whole,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=_leave_signals_to_the_training,
             pin_memory=torch.cuda.is_available(),
             # Its own generator: a loader without one draws from the global one when it starts.
             generator=torch.Generator().manual_seed(self.seed),
@@ -203,6 +207,22 @@ def moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     columns = (torch.arange(width) - right[:, None]).clamp(0, width - 1)
     images = images.gather(2, rows[:, None, :, None].expand_as(images))
     return images.gather(3, columns[:, None, None, :].expand_as(images))
+
+
+def _leave_signals_to_the_training(worker: int) -> None:
+    """Lets a worker outlive a SIGTERM that goes to all processes of a run, as SLURM and ``timeout`` send it.
+
+    The training process still needs its workers for the iteration behind which it saves and stops; only it ends them.
+    """
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told, daemon=True).start()
+
+
+def _end_when_told() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 class _Loader(DataLoader[dict[str, Tensor]]):

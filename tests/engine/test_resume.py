@@ -65,14 +65,14 @@ LINES = 40
 """Of statistics, one in two iterations."""
 
 Stop = tuple[signal.Signals, str]
-"""A signal, and whether rank 0, rank 1 or all of them get it."""
+"""A signal, and whether rank 0, rank 1 or all processes, workers included, get it."""
 
 KILLED = (signal.SIGKILL, "all")
 
 STOPPED = [
     pytest.param("method=aae", [KILLED], id="aae"),
     pytest.param(f"method=pioneer {growing(KIMG)}", [KILLED], id="pioneer"),
-    pytest.param(f"method=joint_ae {ADA}", [(signal.SIGTERM, "rank 0"), KILLED], id="joint_ae-ada"),
+    pytest.param(f"method=joint_ae {ADA}", [(signal.SIGTERM, "all"), KILLED], id="joint_ae-ada"),
     pytest.param(
         f"method=joint_ae {ADA} trainer=ddp_cpu method.e_steps=2",
         [(signal.SIGUSR1, "rank 0"), (signal.SIGTERM, "rank 1"), (signal.SIGTERM, "all"), KILLED],
@@ -111,16 +111,17 @@ def test_stopped_and_same_command(options: str, stops: list[Stop], tmp_path: Pat
 
 
 def send(number: signal.Signals, ranks: str, process: subprocess.Popen[str]) -> None:
-    """Signals some of a command's processes; SIGKILL hits the workers that load data, too."""
-    if number == signal.SIGKILL:
+    """Signals one rank, or all of a command's processes, among them the workers that load data."""
+    if ranks == "all":
         os.killpg(process.pid, number)
-        return
-    found = {"rank 0": [process.pid]}
-    if ranks != "rank 0":
-        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
-        found["rank 1"] = [int(children.stdout.split()[0])]  # started before the workers
-    for pid in found.get(ranks, [*found["rank 0"], *found.get("rank 1", [])]):
-        os.kill(pid, number)
+    else:
+        os.kill(process.pid if ranks == "rank 0" else rank_1(process.pid), number)
+
+
+def rank_1(rank_0: int) -> int:
+    """The child that Lightning has started; its other children are workers."""
+    children = subprocess.run(["pgrep", "-P", str(rank_0)], capture_output=True, text=True, check=True).stdout.split()
+    return next(int(pid) for pid in children if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes())
 
 
 def assert_p_moved(run_dir: Path) -> None:
