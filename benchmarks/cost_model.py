@@ -19,6 +19,7 @@ from scipy.optimize import nnls
 from aestyle.engine.phases import Step, only_trainable
 from aestyle.entry import CONF
 from aestyle.resolvers import register
+from benchmarks.growing import exponent
 
 ROUNDS = 3
 CASES = [
@@ -81,16 +82,11 @@ def main() -> None:
     rates = [f"{1 / cost / 1e9:.1f}" if cost else "unbound" for cost in costs]
     print(
         f"rates: {rates[0]} GFLOP/s, {rates[1]} GB/s; time grows with the predicted to the power "
-        f"{growth(predicted, seconds):.2f}"
+        f"{exponent(list(zip(predicted, seconds, strict=True))):.2f}"
     )
     for name, chosen in (("size", [0, 1, 2]), ("width", [3, 1, 4])):
-        alone = growth(flops[chosen], seconds[chosen]), growth(flops[chosen], predicted[chosen])
-        print(f"joint_ae, time over operations with {name}: to the power {alone[0]:.2f}, predicted {alone[1]:.2f}")
-
-
-def growth(x: np.ndarray, y: np.ndarray) -> float:
-    """The exponent of a power law through points."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+        found, told = (exponent(list(zip(flops[chosen], y[chosen], strict=True))) for y in (seconds, predicted))
+        print(f"joint_ae, time over operations with {name}: to the power {found:.2f}, predicted {told:.2f}")
 
 
 if __name__ == "__main__":

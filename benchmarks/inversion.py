@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aestyle.latents.inversion import Schedule, Weighted, distance_losses, invert, start_codes
 from aestyle.metrics.perceptual import EffLite0Distance
-from benchmarks.training_step import seconds
+from benchmarks.steps import seconds
 
 ROUNDS, STEPS, PICTURES = 5, 5, 16
 CASES = [("stylegan2", "w"), ("stylegan2", "w_plus"), ("overparam", "w_rows"), ("overparam", "w_rows_plus")]

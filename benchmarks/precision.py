@@ -7,17 +7,15 @@ Run as ``python -m benchmarks.precision``; ``python -m benchmarks.precision comp
 take minutes to compile.
 """
 
-import multiprocessing
 import os
 import statistics
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 
-from benchmarks.training_step import Case, method_of, seconds, without_trainer
+from benchmarks.steps import Case, fresh, method_of, seconds, without_trainer
 
 ROUNDS = 7
 CASES = [Case("joint_ae", "cpu", "orl_faces", 16), Case("joint_ae", "paper", "folder", 4)]
@@ -61,8 +59,7 @@ def main() -> None:
     for case in CASES:
         first = None
         for mode in modes:
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-                step = fresh.submit(measure, case, mode).result()
+            step = fresh(measure, case, mode)
             first = first or step
             print(
                 f"{case.method:<9}  {case.scale:<5}  {case.batch_size:>5}  {mode.name:<19}  {mode.threads:>7}"

@@ -23,7 +23,7 @@ from torch import Tensor, multiprocessing
 
 from aestyle.engine import module
 from aestyle.engine.distributed import OverlappedAverage
-from benchmarks.training_step import Case, method_of, seconds, without_trainer
+from benchmarks.steps import Case, method_of, seconds, without_trainer
 
 CASES = [
     Case("joint_ae", "cpu", "orl_faces", 16),
@@ -83,7 +83,6 @@ def rank_of(rank: int, world: int, case: Case, folder: Path, turns: Any) -> None
         dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=world)
         dist.all_reduce = sent
     method = method_of(case)
-    method.images_seen = 10**9  # what grows has grown
     step = without_trainer(method, case.batch_size // world)
     ways = BUCKETS if world > 1 else {"": 0}
     times: dict[str, list[float]] = {way: [] for way in ways}

@@ -23,6 +23,8 @@ from aestyle.studies.study import Job, Study
 PLACES = frozenset({"path", "prepared", "init_from", "ckpt", "help"})
 """Options that say where something is, and so may differ between machines."""
 
+FULL_PRECISION = "32-true"
+
 
 class State(StrEnum):
     """What is known of a job."""
@@ -217,14 +219,17 @@ def comparable(cfg: DictConfig) -> dict[str, Any]:
     """The options that decide the result of a training, by dotted name.
 
     Places are left out, for the same run is the same one on every machine, and so are empty options: results stay valid
-    when an option is added that is empty by default.
+    when an option is added that is empty by default. Of the trainer only a precision other than 32 bits counts.
 
     Args:
         cfg: composed from ``conf/train.yaml``.
     """
+    options = _flat(identity(cfg))
+    if (precision := str(cfg.trainer.precision)) != FULL_PRECISION:
+        options["trainer.precision"] = precision
     return {
         key: value
-        for key, value in _flat(identity(cfg)).items()
+        for key, value in options.items()
         if key.rpartition(".")[2] not in PLACES and value not in (None, [], {}) and not _is_absolute(value)
     }
 

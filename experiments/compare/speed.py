@@ -20,7 +20,7 @@ from aestyle.studies.loading import load_run
 from aestyle.studies.results import Results, results_folder
 from aestyle.studies.running import machine
 from aestyle.studies.showing import Options, command
-from benchmarks.training_step import without_trainer
+from benchmarks.steps import without_trainer
 from experiments.compare.tables import FOLDER, SPEED, methods
 
 ITERATIONS = 16

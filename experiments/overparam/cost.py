@@ -6,12 +6,11 @@ times.
 """
 
 import json
-import multiprocessing
 import resource
-from concurrent.futures import ProcessPoolExecutor
 
 from aestyle.studies.running import machine
-from benchmarks.training_step import PAIRS, Case, compare, training_step
+from benchmarks.steps import Case, fresh, method_of, without_trainer
+from benchmarks.training_step import PAIRS, compare
 from experiments.overparam.options import FOLDER
 
 FILE = FOLDER / "results" / "cpu" / "cost.json"
@@ -19,7 +18,7 @@ FILE = FOLDER / "results" / "cpu" / "cost.json"
 
 def step_memory(case: Case) -> int:
     """Bytes by which three training steps raise the peak memory of a fresh process that has built the networks."""
-    step = training_step(case)
+    step = without_trainer(method_of(case), case.batch_size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(3):
         step()
@@ -29,9 +28,8 @@ def step_memory(case: Case) -> int:
 def main() -> None:
     """Measures and writes."""
     (pair,) = (pair for pair in PAIRS if pair[0].method == "overparam")
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh:
-        seconds = fresh.submit(compare, *pair).result()
-        memory = [fresh.submit(step_memory, case).result() for case in pair]
+    seconds = fresh(compare, *pair)
+    memory = [fresh(step_memory, case) for case in pair]
     content = {
         name: {"seconds": round(seconds[i], 4), "megabytes": round(memory[i] / 1e6, 1), "options": list(case.options)}
         for i, (name, case) in enumerate(zip(("overparam", "baseline"), pair, strict=True))

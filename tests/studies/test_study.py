@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from aestyle.errors import UserError
+from aestyle.studies.planning import comparable
 from aestyle.studies.study import Study
 from tests.helpers import ROOT, answer
+from tests.tiny import compose_tiny
 
 STUDY = """
 name: toy
@@ -127,3 +129,11 @@ def test_every_run_of_every_recorded_study_composes(folder: Path, scale: str, mo
     assert said.code == 0, said.err
     assert "refused" not in said.out
     assert f"at scale={scale}" in said.out
+
+
+def test_a_narrower_precision_is_another_run_and_another_device_is_not() -> None:
+    plain, elsewhere, narrow = (
+        comparable(compose_tiny(*options)) for options in ([], ["trainer.devices=2"], ["trainer.precision=bf16-mixed"])
+    )
+    assert plain == elsewhere
+    assert narrow == {**plain, "trainer.precision": "bf16-mixed"}

@@ -1,0 +1,236 @@
+"""What benchmarks of training steps share: cases, steps without a Trainer, and the replay of their convolutions."""
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from aestyle.engine.phases import Phase
+
+ROUNDS = 7
+ENOUGH = 8.0
+"""Seconds after which three rounds do."""
+
+MOST = {"ordinary": 1.25, "regularised": 1.5}
+"""How much longer phases may take than their bare convolutions."""
+
+LATE = 10**9
+"""Images seen: what grows has grown, and what begins late has begun."""
+
+aten = torch.ops.aten
+CONVOLUTIONS = {aten.convolution.default, aten.convolution_backward.default}
+PRODUCTS = {aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default}
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method at a size.
+
+    Args:
+        method: its name.
+        scale: of its networks.
+        dataset: whose channels its pictures have.
+        batch_size: images a step; 0: what the configuration says.
+        options: more of the configuration.
+        resolution: height and width in pixels.
+    """
+
+    method: str
+    scale: str
+    dataset: str
+    batch_size: int
+    options: tuple[str, ...] = ()
+    resolution: int = 32
+
+
+@dataclass(frozen=True)
+class Result:
+    """What some phases of a case measured: medians in seconds."""
+
+    phases: str
+    calls: int
+    step: float
+    bare: float
+
+    @property
+    def ratio(self) -> float:
+        """Of the step to its bare convolutions."""
+        return self.step / self.bare
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a case measured: its batch size, the peak of its process's memory in bytes, and its phases."""
+
+    batch_size: int
+    memory: int
+    results: list[Result]
+
+
+def built(case: Case) -> tuple[Any, int]:
+    """A method at random weights, late in a training, as the configuration builds it; and its batch size."""
+    from hydra import compose, initialize_config_dir
+    from hydra.utils import instantiate
+
+    from aestyle.entry import CONF
+    from aestyle.resolvers import register
+
+    register()
+    overrides = [f"method={case.method}", f"scale={case.scale}", f"dataset={case.dataset}"]
+    overrides += [f"resolution={case.resolution}", *case.options, "++scale.beta_kimg=0"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", overrides)
+    method = instantiate(cfg.method, _convert_="all")
+    method.images_seen = LATE
+    return method, case.batch_size or list(method.batch_sizes(cfg.batch_size).values())[-1]
+
+
+def method_of(case: Case) -> Any:
+    """A method at random weights that does its ordinary phases and no lazy regularisers."""
+    method, _ = built(case)
+    ordinary = kinds(method)["ordinary"]
+    method.phases = lambda: ordinary
+    return method
+
+
+def kinds(method: Any) -> dict[str, list[Phase]]:
+    """The ordinary phases together, then each lazy regulariser, in every iteration."""
+    phases = method.phases()
+    lazy = {phase.name: [replace(phase, every=1)] for phase in phases if phase.every > 1}
+    return {"ordinary": [phase for phase in phases if phase.every == 1], **lazy}
+
+
+def without_trainer(module: Any, batch_size: int, phases: Sequence[Phase] | None = None) -> Step:
+    """The iterations of a method, or some phases of them, on random images, driven without a Trainer."""
+    optimizers = module.configure_optimizers()
+    # in place of what Lightning's Trainer provides
+    vars(module).update(optimizers=lambda: optimizers, manual_backward=lambda loss: loss.backward())
+    count = batch_size * module.batches_per_iteration
+    batch = {"image": torch.rand(count, module.channels, module.resolution, module.resolution) * 2 - 1}
+
+    def step() -> None:
+        if phases is not None:
+            module.phases = lambda: phases
+        module.training_step(batch, 0)
+
+    return step
+
+
+class Recorded(TorchDispatchMode):
+    """Notes convolutions and matrix products with stand-ins for their tensors: same shape and strides, random numbers.
+
+    A tensor that comes twice (a weight, an activation and its gradient's partner) gets one stand-in, so that caches
+    are as warm in the replay as in the step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._stand_ins: dict[tuple[int, torch.Size, tuple[int, ...]], Tensor] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in CONVOLUTIONS | PRODUCTS and not kwargs:
+            self._calls.append((func, tuple(self._stand_in(a) if isinstance(a, Tensor) else a for a in args)))
+        return func(*args, **(kwargs or {}))
+
+    def _stand_in(self, x: Tensor) -> Tensor:
+        key = (x.data_ptr(), x.shape, x.stride())
+        if key not in self._stand_ins:
+            extent = 1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
+            self._stand_ins[key] = torch.randn(extent, dtype=x.dtype).as_strided(x.shape, x.stride())
+        return self._stand_ins[key]
+
+    @property
+    def calls(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """The convolutions; of a step that has none, the matrix products."""
+        return [call for call in self._calls if call[0] in CONVOLUTIONS] or self._calls
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """Makes the recorded calls and nothing else."""
+        for function, arguments in self.calls:
+            function(*arguments)
+
+
+def seconds(run: Step) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def medians(*runs: Step) -> list[float]:
+    """Median wall time of each, taken in turns, so that a drift of the machine meets all."""
+    start, times = time.perf_counter(), []
+    while len(times) < ROUNDS and (len(times) < 3 or time.perf_counter() - start < ENOUGH):
+        times.append([seconds(run) for run in runs])
+    return [statistics.median(column) for column in zip(*times, strict=True)]
+
+
+def fresh(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls a function in a process of its own, whose memory, threads and caches are its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(function, *args).result()
+
+
+def measure(case: Case) -> Measured:
+    """Everything about a case; needs a fresh process for the memory."""
+    torch.manual_seed(0)
+    method, batch_size = built(case)
+    steps = {name: without_trainer(method, batch_size, phases) for name, phases in kinds(method).items()}
+    for step in [*steps.values(), *steps.values()]:
+        step()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Measured(batch_size, memory, [_beside_bare(name, step) for name, step in steps.items()])
+
+
+def _beside_bare(phases: str, step: Step) -> Result:
+    recorded = Recorded()
+    with recorded:
+        step()
+    recorded.replay()
+    return Result(phases, len(recorded.calls), *medians(step, recorded.replay))
+
+
+def print_steps(cases: Iterable[Case]) -> list[tuple[Case, Measured]]:
+    """Measures cases one after the other and prints a row for each kind of phases."""
+    print("method                scale  px  batch  phases    calls  step ms  bare ms  ratio  images/s  peak GB")
+    found = []
+    for case in cases:
+        measured = fresh(measure, case)
+        found.append((case, measured))
+        for r in measured.results:
+            print(
+                f"{case.method:<20}  {case.scale:<5}  {case.resolution:>2}  {measured.batch_size:>5}  {r.phases:<8}"
+                f"  {r.calls:>5}  {r.step * 1e3:>7.0f}  {r.bare * 1e3:>7.0f}  {r.ratio:>5.2f}"
+                f"  {measured.batch_size / r.step:>8.1f}  {measured.memory / 1e9:>7.2f}",
+                flush=True,
+            )
+    return found
+
+
+def print_bounds(measured: list[tuple[Case, Measured]]) -> None:
+    """How many rows are as near to their bare convolutions as is asked for, and which are not."""
+    for kind, most in MOST.items():
+        ratios = {
+            f"{case.method} {r.phases} {case.resolution} px": r.ratio
+            for case, found in measured
+            for r in found.results
+            if (r.phases == "ordinary") == (kind == "ordinary")
+        }
+        above = [f"{name} {ratio:.2f}" for name, ratio in ratios.items() if ratio > most]
+        middle = statistics.geometric_mean(ratios.values())
+        print(f"{kind}: {len(ratios) - len(above)} of {len(ratios)} rows within {most}, geometric mean {middle:.2f}")
+        if above:
+            print("above: " + ", ".join(above))
