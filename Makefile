@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.aestyle-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint format bench clean
+.PHONY: help install demo test test-fast test-gpu lint format bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ test: install lint ## everything: lint, types, all tests
 test-fast: install ## the quick part of the tests (under 3 minutes)
 	$(PY) -m pytest -n 2 -m "not slow and not ddp"
 
+test-gpu: install ## what only CUDA can show: parity, second derivatives, precisions, compiled passes, memory, NCCL
+	$(PY) -m pytest -m gpu -rs
+
 lint: install ## ruff (lint and format) and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -37,14 +40,8 @@ format: install ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install ## step time beside the bare convolutions of the step, an epoch beside a bare loop, memory, images/s; inversion; the cost model of plans; precisions, threads and processes
-	$(PY) -m benchmarks.training_step
-	$(PY) -m benchmarks.cost_model
-	$(PY) -m benchmarks.inversion
-	$(PY) -m benchmarks.aae_epoch
-	$(PY) -m benchmarks.precision
-	$(PY) -m benchmarks.ranks
-	$(PY) -m benchmarks.loader
+bench: install ## every measurement of speed and memory, into docs/benchmarks.md (about 30 minutes of a machine that does nothing else)
+	$(PY) -m benchmarks
 
 clean: ## remove caches and build products (runs/ stays)
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache

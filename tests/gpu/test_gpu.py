@@ -1,0 +1,134 @@
+"""CUDA gives the numbers that the CPU gives, second derivatives included; precisions, compiled passes, memory, NCCL.
+
+``make test-gpu`` runs them; without CUDA they are skipped. ``AESTYLE_TEST_DEVICE=cpu`` runs what makes sense there on
+the CPU, so that the tests themselves are tested.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from aestyle.engine.passes import Passes, set_tf32
+from aestyle.engine.phases import only_trainable
+from aestyle.nets.modulation import StyledConv
+from tests.methods.test_every_method import batch, each_phase, make
+from tests.tiny import METHODS, TINY, assert_same_end, compose_tiny, init_options, run_training, stats
+
+DEVICE = torch.device(os.environ.get("AESTYLE_TEST_DEVICE", "cuda"))
+ON_GPU = DEVICE.type == "cuda"
+GPUS = torch.cuda.device_count()
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.slow,
+    pytest.mark.skipif(ON_GPU and not torch.cuda.is_available(), reason="there is no GPU that PyTorch can use"),
+]
+only_on_gpu = pytest.mark.skipif(not ON_GPU, reason="asks something of CUDA alone")
+TRAINER = "trainer=gpu" if ON_GPU else "trainer=cpu"
+
+
+@pytest.fixture(autouse=True)
+def exact() -> Iterator[None]:
+    """Without TensorFloat-32, and with the convolutions that give the same each time."""
+    before = torch.backends.cudnn.deterministic
+    set_tf32(False)
+    torch.backends.cudnn.deterministic = True
+    yield
+    torch.backends.cudnn.deterministic = before
+
+
+def there(name: str, device: torch.device, dtype: torch.dtype, *options: str) -> Any:
+    """A tiny method on a device."""
+    return make(name, *options).to(device, dtype)
+
+
+def derivatives(method: Any, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+    """Losses of all phases and their gradients, on the CPU, for one batch of images."""
+    found = []
+    for phase, step in each_phase(method):
+        real = step.real.to(device, dtype)
+        with only_trainable(method.networks, phase.networks):
+            trained = [p for name in phase.networks for p in method.networks[name].parameters() if p.requires_grad]
+            loss = phase.loss(type(step)(real, method.draws(phase.name, 0, real)))
+            found += [loss.detach(), *torch.autograd.grad(loss, trained, allow_unused=True)]
+    return [value.cpu() for value in found if value is not None]
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-7), (torch.float32, 1e-3)])
+@pytest.mark.parametrize("name", METHODS)
+def test_losses_and_gradients_are_those_of_the_cpu(name: str, dtype: torch.dtype, rtol: float) -> None:
+    """Of every phase: R1, path length and gradient penalties are second derivatives. TF32 is off."""
+    options = []
+    if dtype == torch.float64 and "perceptual" in compose_tiny(f"method={name}").method:
+        options = ["method.perceptual=null"]  # the feature network computes in float32
+    devices = (DEVICE, torch.device("cpu"))
+    here, those = (derivatives(there(name, device, dtype, *options), device, dtype) for device in devices)
+    assert len(here) == len(those) > 1
+    for a, b in zip(here, those, strict=True):
+        torch.testing.assert_close(a, b, rtol=rtol, atol=rtol * max(1e-6, float(b.abs().max())))
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_modulated_convolutions_have_second_derivatives(up: bool) -> None:
+    torch.manual_seed(0)
+    layer = StyledConv(3, 2, 4, up).to(DEVICE, torch.float64)
+    x = torch.randn(2, 3, *(2 * [4 if up else 8]), device=DEVICE, dtype=torch.float64, requires_grad=True)
+    style = torch.randn(2, 4, device=DEVICE, dtype=torch.float64, requires_grad=True)
+    noise = torch.randn(2, 1, 8, 8, device=DEVICE, dtype=torch.float64)
+    assert torch.autograd.gradgradcheck(lambda a, b: layer(a, b, noise), (x, style), nondet_tol=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", pytest.param("16-mixed", marks=only_on_gpu)])
+@pytest.mark.parametrize("name", METHODS)
+def test_narrow_numbers_stay_finite(name: str, precision: str, tmp_path: Path) -> None:
+    options = [f"method={name}", *init_options(name, tmp_path / "generator", *TINY)]
+    run_training(*TINY, *options, TRAINER, f"trainer.precision={precision}", "kimg=0.16", f"run_dir={tmp_path / 'run'}")
+    assert stats(tmp_path / "run")[-1]["health/bad_steps"] == 0
+
+
+def test_compiled_passes_equal_eager_ones() -> None:
+    plain, compiled = (there("joint_ae", DEVICE, torch.float32) for _ in range(2))
+    compiled.passes = Passes(compile=True)
+    for method in (plain, compiled):
+        method.training_step({"image": batch(method)["image"].to(DEVICE)}, 0)
+    for name, value in plain.batch_stats.items():
+        assert compiled.batch_stats[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+@only_on_gpu
+def test_recomputing_lowers_the_peak_of_memory() -> None:
+    peaks = []
+    for recompute in (False, True):
+        method = there("joint_ae", DEVICE, torch.float32, "resolution=64", "scale.channels={4: 64, 8: 64, 64: 64}")
+        method.passes = Passes(recompute=recompute)
+        images = {"image": batch(method, size=16)["image"].to(DEVICE)}
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        method.training_step(images, 0)
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    assert peaks[1] < 0.8 * peaks[0]
+
+
+def test_stopped_and_called_again_ends_alike(tmp_path: Path) -> None:
+    """Bit by bit, with deterministic convolutions."""
+    options = [*TINY, "method=joint_ae", TRAINER, "+trainer.deterministic=true"]
+    run_training(*options, "kimg=0.16", f"run_dir={tmp_path / 'straight'}")
+    for kimg in ("0.08", "0.16"):
+        run_training(*options, f"kimg={kimg}", f"run_dir={tmp_path / 'in_two'}")
+    assert_same_end(tmp_path / "straight", tmp_path / "in_two")
+
+
+@pytest.mark.skipif(ON_GPU and GPUS < 2, reason=f"there are {GPUS} GPUs and not two")
+def test_two_devices_are_one(tmp_path: Path) -> None:
+    """Over NCCL, the same global batch: statistics of all iterations agree."""
+    both = ["trainer=ddp", "trainer.devices=2"] if ON_GPU else ["trainer=ddp_cpu"]
+    for name, trainer in (("one", [TRAINER]), ("two", both)):
+        run_training(*TINY, "method=joint_ae", *trainer, "kimg=0.08", f"run_dir={tmp_path / name}")
+    for one, two in zip(stats(tmp_path / "one"), stats(tmp_path / "two"), strict=True):
+        for key in (key for key in one if key.startswith("loss/")):
+            assert two[key] == pytest.approx(one[key], rel=1e-2, abs=1e-3), key
