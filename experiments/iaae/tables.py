@@ -131,15 +131,6 @@ class Layout:
         cells = (Cell.of([getattr(course, name) for course in found]) for name in ("peak", "at", "end"))
         return (*cells, f"{len(halves)} of {len(found)}" if found else MISSING, Cell.of(halves))
 
-    def long(self) -> Table:
-        """Sigma in trainings of the paper's length, on the first data set."""
-        rows: list[Row] = []
-        for run, title in (("aae_long", "aae"), ("posterior_kl_long", "posterior_kl")):
-            cells = (self.ours(run, column) for column in ("fid", "mse", "sigma", "collapsed"))
-            rows.append((self.paper.title(title), *self._course(run, self.sets[0]), *cells))
-        headings = (*COURSE, *self.headings(("fid", "mse", "sigma", "collapsed")))
-        return Table(f"{self.paper.title(self.sets[0])}: a training of 6,000 kimg", ("model", *headings), tuple(rows))
-
     def on_top(self) -> Table:
         """Techniques re-applied on top of a remedy, on the first data set."""
         main, rows = self.sets[0], list[Row]()
@@ -251,7 +242,6 @@ def all_tables(results: Results, paper: Paper) -> list[Noted]:
         *(Noted(f"differences-{d}", layout.differences(d), noise) for d in layout.sets),
         *(Noted(f"posteriors-{d}", layout.latent(d), (sigma,)) for d in layout.sets),
         *(Noted(f"collapse-{d}", layout.collapse(d), (often,)) for d in layout.sets),
-        *([Noted("long", layout.long(), ())] if layout.scale == "cpu" else []),
         Noted("on_top", layout.on_top(), ()),
         Noted("sweeps", layout.sweeps(), ()),
         Noted("legacy", layout.legacy(), (bitwise,)),
