@@ -1,4 +1,4 @@
-"""Measures what narrower numbers, compiled passes and threads gain in training steps on the CPU.
+"""Measures what threads, layout, narrower numbers and compiled passes gain in training steps on the CPU.
 
 Each row is a process of its own, so that its threads and what it compiled are its own. A step is an ordinary one: lazy
 regularisers, which are computed in float32 and are not compiled, are left out. Compiling happens before the clock runs.
@@ -8,16 +8,15 @@ take minutes to compile.
 """
 
 import os
-import statistics
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import torch
 
-from benchmarks.steps import Case, fresh, method_of, seconds, without_trainer
+from benchmarks.steps import Case, fresh, medians, method_of, without_trainer
 
-ROUNDS = 7
 CASES = [Case("joint_ae", "cpu", "orl_faces", 16), Case("joint_ae", "paper", "folder", 4)]
 
 
@@ -25,14 +24,22 @@ CASES = [Case("joint_ae", "cpu", "orl_faces", 16), Case("joint_ae", "paper", "fo
 class Mode:
     """How a step is computed."""
 
-    bf16: bool
-    compile: bool
     threads: int
+    bf16: bool = False
+    compile: bool = False
+    channels_last: bool = True
 
     @property
     def name(self) -> str:
         """For the table."""
-        return ("bf16-mixed" if self.bf16 else "32-true") + (" compiled" if self.compile else "")
+        layout = "" if self.channels_last else ", channels first"
+        return ("bf16-mixed" if self.bf16 else "32-true") + layout + (", compiled" if self.compile else "")
+
+
+def channels_first() -> AbstractContextManager[object]:
+    """Inside, nothing is put into channels_last order."""
+    plain = torch.Tensor.contiguous
+    return patch.object(torch.Tensor, "contiguous", lambda x, memory_format=None: plain(x))
 
 
 def measure(case: Case, mode: Mode) -> float:
@@ -41,28 +48,31 @@ def measure(case: Case, mode: Mode) -> float:
 
     torch.set_num_threads(mode.threads)
     torch.manual_seed(0)
-    method = method_of(case)
-    method.passes = Passes(compile=mode.compile)
-    step = without_trainer(method, case.batch_size)
-    with torch.autocast("cpu", torch.bfloat16) if mode.bf16 else nullcontext():
-        for _ in range(3):
-            step()
-        return statistics.median(seconds(step) for _ in range(ROUNDS))
+    narrow = torch.autocast("cpu", torch.bfloat16) if mode.bf16 else nullcontext()
+    with narrow, nullcontext() if mode.channels_last else channels_first():
+        method = method_of(case)
+        method.passes = Passes(compile=mode.compile)
+        step = without_trainer(method, case.batch_size)
+        step()
+        step()
+        return medians(step)[0]
 
 
 def main() -> None:
-    compiled = (False, True) if "compile" in sys.argv[1:] else (False,)
-    threads = sorted({1, os.cpu_count() or 1})
-    modes = [Mode(bf16, compile, n) for compile in compiled for bf16 in (False, True) for n in threads]
+    most = os.cpu_count() or 1
+    modes = [Mode(threads) for threads in sorted({1, most})]
+    modes += [Mode(most, channels_last=False), Mode(most, bf16=True)]
+    if "compile" in sys.argv[1:]:
+        modes += [Mode(most, compile=True), Mode(most, bf16=True, compile=True)]
     print(f"One training step at 32 px, CPU, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
-    print("method     scale  batch  precision            threads  step ms  gain")
+    print("method     scale  batch  precision                threads  step ms  gain")
     for case in CASES:
         first = None
         for mode in modes:
             step = fresh(measure, case, mode)
             first = first or step
             print(
-                f"{case.method:<9}  {case.scale:<5}  {case.batch_size:>5}  {mode.name:<19}  {mode.threads:>7}"
+                f"{case.method:<9}  {case.scale:<5}  {case.batch_size:>5}  {mode.name:<23}  {mode.threads:>7}"
                 f"  {step * 1e3:>7.0f}  {first / step:>4.2f}",
                 flush=True,
             )
