@@ -5,7 +5,6 @@ repeats some and leaves the other sections as they are.
 """
 
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -13,12 +12,12 @@ import time
 from datetime import date
 from pathlib import Path
 
-import torch
+from aestyle.studies.running import machine
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 SECTIONS = {
-    "training_step": "The papers' networks",
     "methods": "Every method at 16, 32 and 64 px",
+    "training_step": "The papers' networks",
     "growing": "Growth with batch and width",
     "sharing": "What the phases of joint AE-StyleGAN share",
     "overhead": "Lightning's overhead, large networks",
@@ -34,16 +33,8 @@ SECTIONS = {
 HEAD = """# Benchmarks
 
 What `make bench` printed; every section is a module of `benchmarks/` and can be run alone. Times are of the wall, on a
-machine that did nothing else: {machine}. No figure here is from a GPU.
+machine that did nothing else, unless a section says otherwise. No figure here is from a GPU.
 """
-
-
-def machine() -> str:
-    """Processor, threads, memory and versions, in a line."""
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    name = cpu[1].strip() if cpu else "unknown"
-    return f"{name}, {os.cpu_count()} virtual CPUs, {memory:.0f} GiB, torch {torch.__version__}"
 
 
 def section(module: str) -> str:
@@ -62,11 +53,17 @@ def section(module: str) -> str:
     minutes = (time.perf_counter() - start) / 60
     about = (importlib.import_module(f"benchmarks.{module}").__doc__ or "").strip()
     about = about.replace("``", "`").replace(":mod:", "")
-    return f"{about} Took {minutes:.1f} min on {date.today()}.\n\n```text\n{''.join(printed).strip()}\n```\n"
+    here = machine()
+    where = f"{here['cpu']}, {here['cores']} virtual CPUs, torch {here['torch']}"
+    lines = "".join(printed).strip()
+    return f"{about}\n\n{date.today()}, {minutes:.1f} min, {where}:\n\n```text\n{lines}\n```\n"
 
 
 def main() -> None:
-    chosen = dict(arg.split("=", 1) for arg in sys.argv[1:]).get("only", ",".join(SECTIONS)).split(",")
+    options = dict(arg.partition("=")[::2] for arg in sys.argv[1:])
+    chosen = options.pop("only", ",".join(SECTIONS)).split(",")
+    if options:
+        raise SystemExit(f"{', '.join(options)}: the only option is only=<sections>, of {','.join(SECTIONS)}")
     if unknown := set(chosen) - set(SECTIONS):
         raise SystemExit(f"only={','.join(sorted(unknown))}: choose from {','.join(SECTIONS)}")
     known = (
@@ -79,7 +76,7 @@ def main() -> None:
             print(f"\n[{number}/{len(SECTIONS)}] {heading}", flush=True)
             known[heading] = section(module)
         parts = [f"\n## {title}\n\n{known[title].strip()}\n" for title in SECTIONS.values() if title in known]
-        PAGE.write_text(HEAD.format(machine=machine()) + "".join(parts), encoding="utf-8")
+        PAGE.write_text(HEAD + "".join(parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

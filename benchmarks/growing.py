@@ -1,14 +1,15 @@
-"""Fits how the time and the memory of an ordinary training step grow with batch and width, at 32 px.
+"""Fits how the time of an ordinary training step grows with batch and width, at 32 px.
 
 The exponent of a power law through the points: 1 is in proportion, 2 of the width is what convolutions need. Size has a
 fit for every method in :mod:`benchmarks.methods`. Run as ``python -m benchmarks.growing``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 
-from benchmarks.steps import Case, fresh, measure
+from benchmarks.steps import Case, fresh, medians, method_of, without_trainer
 
 BATCHES = {"joint_ae": (4, 8, 16, 32), "overparam": (4, 8, 16, 32), "pioneer": (4, 8, 16, 32), "aae": (256, 1024, 4096)}
 WIDTHS = {"joint_ae": (32, 64, 128, 256), "pioneer": (32, 64, 128, 256)}
@@ -32,23 +33,25 @@ def of_width(method: str, width: int) -> Case:
     return Case(method, "cpu", "orl_faces", WIDE_BATCH, (f"scale.channels={widths}",))
 
 
+def measure(case: Case) -> float:
+    """Median seconds of an ordinary step; in a fresh process."""
+    torch.manual_seed(0)
+    step = without_trainer(method_of(case), case.batch_size)
+    step()
+    step()
+    return medians(step)[0]
+
+
 def main() -> None:
-    print(f"{'method':<9}  what   {'values':<18}  {'step ms':<27}  {'peak GB':<22}  time to the power")
+    print(f"{'method':<9}  what   {'values':<18}  {'step ms':<27}  time to the power")
     for what, values, case in (("batch", BATCHES, of_batch), ("width", WIDTHS, of_width)):
         for method, xs in values.items():
-            print_row(what, method, xs, case)
-
-
-def print_row(what: str, method: str, xs: Sequence[int], case: Callable[[str, int], Case]) -> None:
-    """Measures a method at some values and prints what it found."""
-    found = [fresh(measure, case(method, x)) for x in xs]
-    steps = [one.results[0].step for one in found]
-    print(
-        f"{method:<9}  {what}  {', '.join(map(str, xs)):<18}  {', '.join(f'{s * 1e3:.0f}' for s in steps):<27}"
-        f"  {', '.join(f'{one.memory / 1e9:.2f}' for one in found):<22}"
-        f"  {exponent(list(zip(xs, steps, strict=True))):.2f}",
-        flush=True,
-    )
+            steps = [fresh(measure, case(method, x)) for x in xs]
+            print(
+                f"{method:<9}  {what}  {', '.join(map(str, xs)):<18}  {', '.join(f'{s * 1e3:.0f}' for s in steps):<27}"
+                f"  {exponent(list(zip(xs, steps, strict=True))):.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Times how fast pictures come from a folder, a zip file, an LMDB and a prepared archive, at 32 and 128 px.
 
 The pictures are JPEGs of 1024 px (smooth noise, of the size of photographs), written for the occasion. Two worker
-processes load them as training does, without the cache in memory; one row shows that cache. ``make bench`` prints the
-images that a training step consumes a second right above.
+processes load them as training does, without the cache in memory; one row shows that cache. :mod:`benchmarks.methods`
+has the images that a training step consumes a second.
 
 Run as ``python -m benchmarks.loader``.
 """

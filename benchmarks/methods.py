@@ -12,7 +12,7 @@ Run as ``python -m benchmarks.methods``.
 
 from aestyle.entry import CONF
 from benchmarks.growing import exponent
-from benchmarks.steps import Case, Measured, print_bounds, print_steps
+from benchmarks.steps import Case, Measured, print_steps
 
 SIZES = (16, 32, 64)
 BATCHES = {"vaegan": 64}
@@ -25,7 +25,6 @@ def main() -> None:
         Case(name, "cpu", "orl_faces", BATCHES.get(name, 0), resolution=size) for name in names for size in SIZES
     )
     print_growth(measured)
-    print_bounds(measured)
 
 
 def print_growth(measured: list[tuple[Case, Measured]]) -> None:

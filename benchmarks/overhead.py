@@ -1,7 +1,9 @@
 """Times iterations through the Trainer beside the same iterations without it: what Lightning, data and logs cost.
 
 Joint AE-StyleGAN with the networks of the paper (512 channels, 32 px), trained as ``python -m aestyle.train`` trains it
-on pictures from a folder, in turns with the same method's phases on a batch that lies in memory.
+on pictures from a folder, read in the same process, with a line of statistics after every iteration; in turns with the
+same method's phases on a batch that lies in memory. Checkpoints and grids, which come once in thousands of pictures,
+are left out.
 :mod:`benchmarks.aae_epoch` asks the same of a small network.
 
 Run as ``python -m benchmarks.overhead``.
@@ -20,7 +22,7 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from benchmarks.steps import Case, built, without_trainer
+from benchmarks.steps import Case, built, composed, kinds, without_trainer
 
 ITERATIONS = 8
 BATCH = 4
@@ -58,21 +60,17 @@ class Alternate(pl.Callback):
 
 def measure(folder: Path) -> Alternate:
     """Trains for a few iterations; the seconds of each, and of those without a Trainer between them."""
-    from hydra import compose, initialize_config_dir
-
-    from aestyle.entry import CONF
     from aestyle.studies.training import build
 
-    case = Case("joint_ae", "paper", "folder", BATCH, (f"dataset.path={folder}",))
+    options = (f"dataset.path={folder}", "dataset.num_workers=0", f"batch_size={BATCH}", "trainer=cpu")
+    kimg = [f"kimg={(ITERATIONS + 1) * BATCH / 1000}", f"scale.stats_kimg={BATCH / 1000}"]
+    case = Case("joint_ae", "paper", "folder", BATCH, (*options, *kimg))
     method, _ = built(case)
-    options = [f"method={case.method}", f"scale={case.scale}", f"dataset={case.dataset}", *case.options]
-    options += ["resolution=32", f"batch_size={BATCH}", f"kimg={(ITERATIONS + 1) * BATCH / 1000}", "trainer=cpu"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", [*options, "++scale.beta_kimg=0"])
+    cfg = composed(case)
     # Regularisers would fall to some iterations of the one and to others of the other.
     cfg.method.r1 = cfg.method.path_length = None
     trained, data, trainer = build(cfg, folder / "run")
-    watch = Alternate(without_trainer(method, BATCH, [phase for phase in method.phases() if phase.every == 1]))
+    watch = Alternate(without_trainer(method, BATCH, kinds(method)["ordinary"]))
     trainer.callbacks.append(watch)  # type: ignore[attr-defined]
     (folder / "run").mkdir()
     trainer.fit(trained, datamodule=data)

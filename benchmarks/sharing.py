@@ -7,7 +7,7 @@ differentiates D and the perceptual network a second time; both are timed in tur
 **Not shared:** E(x), which D's step and the AE step both compute from the same weights and images. Reconstructions do
 not come twice: every phase draws noise of its own, and G moves between the AE and the GAN step, so what they generate
 differs in any case. To keep E(x) from one step to the next, D's step would have to hold E's graph, which it now does
-not build, while D is differentiated: memory at the peak for the time that the last row shows.
+not build, while D is differentiated: memory at the peak for the time in the last two columns.
 
 Run as ``python -m benchmarks.sharing``.
 """

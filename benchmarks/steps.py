@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -76,10 +77,9 @@ class Measured:
     results: list[Result]
 
 
-def built(case: Case) -> tuple[Any, int]:
-    """A method at random weights, late in a training, as the configuration builds it; and its batch size."""
+def composed(case: Case) -> DictConfig:
+    """The configuration of a case."""
     from hydra import compose, initialize_config_dir
-    from hydra.utils import instantiate
 
     from aestyle.entry import CONF
     from aestyle.resolvers import register
@@ -88,7 +88,14 @@ def built(case: Case) -> tuple[Any, int]:
     overrides = [f"method={case.method}", f"scale={case.scale}", f"dataset={case.dataset}"]
     overrides += [f"resolution={case.resolution}", *case.options, "++scale.beta_kimg=0"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", overrides)
+        return compose("train", overrides)
+
+
+def built(case: Case) -> tuple[Any, int]:
+    """A method at random weights, late in a training, as the configuration builds it; and its batch size."""
+    from hydra.utils import instantiate
+
+    cfg = composed(case)
     method = instantiate(cfg.method, _convert_="all")
     method.images_seen = LATE
     return method, case.batch_size or list(method.batch_sizes(cfg.batch_size).values())[-1]
@@ -134,14 +141,16 @@ class Recorded(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._calls: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
         self._stand_ins: dict[tuple[int, torch.Size, tuple[int, ...]], Tensor] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in CONVOLUTIONS | PRODUCTS and not kwargs:
-            self._calls.append((func, tuple(self._stand_in(a) if isinstance(a, Tensor) else a for a in args)))
+        if func in CONVOLUTIONS | PRODUCTS:
+            self._calls.append(
+                (func, tuple(self._stand_in(a) if isinstance(a, Tensor) else a for a in args), kwargs or {})
+            )
         return func(*args, **(kwargs or {}))
 
     def _stand_in(self, x: Tensor) -> Tensor:
@@ -152,15 +161,15 @@ class Recorded(TorchDispatchMode):
         return self._stand_ins[key]
 
     @property
-    def calls(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+    def calls(self) -> list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]:
         """The convolutions; of a step that has none, the matrix products."""
         return [call for call in self._calls if call[0] in CONVOLUTIONS] or self._calls
 
     @torch.no_grad()
     def replay(self) -> None:
         """Makes the recorded calls and nothing else."""
-        for function, arguments in self.calls:
-            function(*arguments)
+        for function, arguments, options in self.calls:
+            function(*arguments, **options)
 
 
 def seconds(run: Step) -> float:
@@ -211,10 +220,11 @@ def print_steps(cases: Iterable[Case]) -> list[tuple[Case, Measured]]:
         measured = fresh(measure, case)
         found.append((case, measured))
         for r in measured.results:
+            whole = f"  {measured.batch_size / r.step:>8.1f}  {measured.memory / 1e9:>7.2f}"
             print(
                 f"{case.method:<20}  {case.scale:<5}  {case.resolution:>2}  {measured.batch_size:>5}  {r.phases:<8}"
                 f"  {r.calls:>5}  {r.step * 1e3:>7.0f}  {r.bare * 1e3:>7.0f}  {r.ratio:>5.2f}"
-                f"  {measured.batch_size / r.step:>8.1f}  {measured.memory / 1e9:>7.2f}",
+                f"{whole if r is measured.results[0] else ''}",
                 flush=True,
             )
     return found

@@ -1,6 +1,7 @@
 """Times steps of the networks of the papers, most of them 512 channels wide, at 32 px beside their bare convolutions.
 
-What is said of :mod:`benchmarks.methods` holds here too, but for the scale. Here the bounds are to be kept.
+What is said of :mod:`benchmarks.methods` holds here too, but for the scale. Ordinary phases are to take at most 1.25
+times as long as their bare convolutions, regularisers 1.5 times.
 A second table has pairs of methods, whose steps alternate in one process: what the one costs beside the other.
 
 Run as ``python -m benchmarks.training_step``.

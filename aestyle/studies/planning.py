@@ -23,7 +23,7 @@ from aestyle.studies.study import Job, Study
 PLACES = frozenset({"path", "prepared", "init_from", "ckpt", "help"})
 """Options that say where something is, and so may differ between machines."""
 
-FULL_PRECISION = "32-true"
+FULL_PRECISION = ("32-true", "32")
 
 
 class State(StrEnum):
@@ -225,7 +225,7 @@ def comparable(cfg: DictConfig) -> dict[str, Any]:
         cfg: composed from ``conf/train.yaml``.
     """
     options = _flat(identity(cfg))
-    if (precision := str(cfg.trainer.precision)) != FULL_PRECISION:
+    if (precision := str(cfg.trainer.precision)) not in FULL_PRECISION:
         options["trainer.precision"] = precision
     return {
         key: value

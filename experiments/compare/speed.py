@@ -58,7 +58,7 @@ def _training(model: PhasedModule, batch_size: int) -> float:
         network.requires_grad_(True)
     sizes = model.batch_sizes(batch_size)
     size = sizes[max(start for start in sizes if start <= model.images_seen)]
-    step = without_trainer(model.train(), size * model.batches_per_iteration)
+    step = without_trainer(model.train(), size)
     return _milliseconds(step, ITERATIONS) / size
 
 
