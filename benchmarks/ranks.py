@@ -32,7 +32,7 @@ CASES = [
     Case("aae", "cpu", "fashion_mnist", 1024),
 ]
 BUCKETS = {"one bucket": 2**40, "25 MB": 25 * 2**20, "1 MB": 2**20}
-BLOCKS, STEPS = 2, 4
+BLOCKS, STEPS = 1, 4
 
 
 @dataclass

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from aestyle.engine.phases import Phase
 
 ROUNDS = 7
-ENOUGH = 8.0
+ENOUGH = 5.0
 """Seconds after which three rounds do."""
 
 MOST = {"ordinary": 1.25, "regularised": 1.5}

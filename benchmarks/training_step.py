@@ -14,7 +14,7 @@ import torch
 from benchmarks.steps import Case, fresh, method_of, print_bounds, print_steps, seconds, without_trainer
 
 ROUNDS = 14
-METHODS = ("stylegan2", "joint_ae", "decoupled_ae", "overparam", "pioneer", "progan_l1", "vaegan")
+METHODS = ("stylegan2", "joint_ae", "overparam", "pioneer", "progan_l1")
 CASES = [Case(method, "paper", "folder", 4) for method in METHODS]
 WIDE = ("scale.channels={4: 128, 8: 128, 16: 128, 32: 128}", "method/augment=none")
 PAIRS = [
