@@ -13,6 +13,7 @@ import gzip
 import statistics
 import struct
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def measure(folder: Path) -> tuple[list[float], list[float]]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, redirect_stdout(None):
         epochs, others = measure(Path(scratch))
     threads, images = torch.get_num_threads(), ITERATIONS * BATCH
     print(f"{len(epochs)} epochs of an AAE at 32 px, {ITERATIONS} batches of {BATCH}, {threads} threads")

@@ -3,8 +3,7 @@
 Joint AE-StyleGAN with the networks of the paper (512 channels, 32 px), trained as ``python -m aestyle.train`` trains it
 on pictures from a folder, read in the same process, with a line of statistics after every iteration; in turns with the
 same method's phases on a batch that lies in memory. Checkpoints and grids, which come once in thousands of pictures,
-are left out.
-:mod:`benchmarks.aae_epoch` asks the same of a small network.
+are left out. :mod:`benchmarks.aae_epoch` asks the same of a small network.
 
 Run as ``python -m benchmarks.overhead``.
 """
@@ -13,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,8 @@ def measure(folder: Path) -> Alternate:
     watch = Alternate(without_trainer(method, BATCH, kinds(method)["ordinary"]))
     trainer.callbacks.append(watch)  # type: ignore[attr-defined]
     (folder / "run").mkdir()
-    trainer.fit(trained, datamodule=data)
+    with redirect_stdout(None):
+        trainer.fit(trained, datamodule=data)
     return watch
 
 

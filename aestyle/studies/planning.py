@@ -225,7 +225,8 @@ def comparable(cfg: DictConfig) -> dict[str, Any]:
         cfg: composed from ``conf/train.yaml``.
     """
     options = _flat(identity(cfg))
-    if (precision := str(cfg.trainer.precision)) not in FULL_PRECISION:
+    precision = str(OmegaConf.select(cfg, "trainer.precision", default=FULL_PRECISION[0]))
+    if precision not in FULL_PRECISION:
         options["trainer.precision"] = precision
     return {
         key: value
