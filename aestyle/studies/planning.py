@@ -24,6 +24,7 @@ PLACES = frozenset({"path", "prepared", "init_from", "ckpt", "help"})
 """Options that say where something is, and so may differ between machines."""
 
 FULL_PRECISION = ("32-true", "32")
+"""What Lightning calls 32 bits."""
 
 
 class State(StrEnum):
