@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,19 @@ from wandb.proto import wandb_internal_pb2
 
 
 def blobs(file: Path) -> Iterator[bytes]:
-    """The records of a W&B file: LevelDB's log format, 32 KiB blocks of parts with checksum, length and type."""
+    """The records of a W&B file: LevelDB's log format, 32 KiB blocks of parts with checksum, length and type.
+
+    W&B's own process may still be writing: a part that is not there as a whole ends the file.
+    """
     data, at, whole = file.read_bytes(), 7, b""
-    assert data.startswith(b":W&B")
+    assert b":W&B".startswith(data[:4])
     while at + 7 <= len(data):
         if 2**15 - at % 2**15 < 7:  # a block's end too short for a header is padding
             at += 2**15 - at % 2**15
             continue
-        length, kind = struct.unpack_from("<HB", data, at + 4)
+        checksum, length, kind = struct.unpack_from("<IHB", data, at)
+        if zlib.crc32(data[at + 6 : at + 7 + length]) != checksum:  # of type and content
+            return
         whole += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # whole, or the last part

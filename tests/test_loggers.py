@@ -8,7 +8,7 @@ import pytest
 import wandb
 
 from tests.helpers import FAST, answer
-from tests.offline_wandb import files_of, history, records
+from tests.offline_wandb import blobs, files_of, history, records
 
 RUN = (*FAST, "method=stylegan2", "scale.stats_kimg=0.004")
 
@@ -47,6 +47,21 @@ def test_wandb_has_every_line_with_its_kimg_and_losses(offline_files: list[Path]
     for row in pictures:
         (name,) = row["grids/samples/filenames"]
         assert any(file.parent.joinpath("files", name).is_file() for file in offline_files)
+
+
+def test_a_file_that_is_being_written_is_read_up_to_where_it_is_whole(
+    offline_files: list[Path], tmp_path: Path
+) -> None:
+    """W&B's own process writes while the tests wait for its last record."""
+    data, whole = offline_files[0].read_bytes(), list(blobs(offline_files[0]))
+    counts = set()
+    for length in range(7, len(data), 7):
+        for tail in (b"", bytes(len(data) - length)):  # cut off, or room that is not filled yet
+            (tmp_path / "cut").write_bytes(data[:length] + tail)
+            read = list(blobs(tmp_path / "cut"))
+            assert read == whole[: len(read)]
+            counts.add(len(read))
+    assert counts == set(range(len(whole)))
 
 
 def test_wandb_draws_everything_over_kimg(offline_files: list[Path]) -> None:
