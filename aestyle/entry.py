@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 from aestyle.errors import TrainingAborted, UserError
-from aestyle.processes import is_first_here
+from aestyle.processes import is_first_here, keep_freed_memory
 from aestyle.resolvers import CONF, cuda_available, register
 
 PATH_KEYS = (
@@ -76,6 +76,7 @@ def _run_hydra(function: Callable[[DictConfig], Any], config_name: str) -> None:
     def job(cfg: DictConfig) -> Any:
         try:
             _refuse_missing(cfg)
+            keep_freed_memory()
             return function(cfg)
         except Exception as error:
             _remove_if_empty(Path(HydraConfig.get().runtime.output_dir), cfg)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from torch import nn
 
 from aestyle.nets.layers import SLOPE, EqualizedConv2d, EqualizedLinear
@@ -41,11 +42,11 @@ class Plain:
     def conv(self, in_channels: int, out_channels: int) -> list[nn.Module]:
         """Convolution, batch normalisation, leaky ReLU."""
         convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-        return [convolution, nn.BatchNorm2d(out_channels), leaky()]
+        return [convolution.to(memory_format=torch.channels_last), nn.BatchNorm2d(out_channels), leaky()]
 
     def to_image(self, in_channels: int, image_channels: int) -> nn.Module:
         """Convolution."""
-        return nn.Conv2d(in_channels, image_channels, 3, padding=1)
+        return nn.Conv2d(in_channels, image_channels, 3, padding=1).to(memory_format=torch.channels_last)
 
 
 class Equal:

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from aestyle.nets.layers import SLOPE, unit_norm
@@ -98,5 +99,6 @@ def initialize(network: nn.Module) -> None:
             nn.init.normal_(module.weight, 0.0, 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            module.to(memory_format=torch.channels_last)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02)

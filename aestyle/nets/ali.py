@@ -159,3 +159,4 @@ def initialize(network: nn.Module) -> None:
             nn.init.normal_(module.weight, 0.0, 0.01)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            module.to(memory_format=torch.channels_last)

@@ -27,8 +27,9 @@ def minibatch_stddev(x: Tensor, group_size: int = 4) -> Tensor:
     """
     n, c, h, w = x.shape
     group = next(g for g in range(min(group_size, n), 0, -1) if n % g == 0)
-    deviation = x.reshape(group, n // group, c, h, w)
-    deviation = (deviation.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    groups = x.reshape(group, n // group, c, h, w)
+    variance = (groups - groups.mean(dim=0)).square().mean(dim=0)  # sooner done than var()
+    deviation = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
     return torch.cat([x, deviation.repeat(group).view(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
 
 

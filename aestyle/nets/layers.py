@@ -19,6 +19,11 @@ GAIN = math.sqrt(2)
 """Keeps the variance through a leaky ReLU."""
 
 
+def channels_last(weight: Tensor) -> Tensor:
+    """A convolution's weight in the order of memory that is the fastest; what the convolution gives then has it too."""
+    return weight.contiguous(memory_format=torch.channels_last)
+
+
 @full_precision
 def pixel_norm(x: Tensor) -> Tensor:
     """Scales each vector along dimension 1 to unit mean square: ``x * rsqrt(mean(x^2) + 1e-8)``."""
@@ -87,7 +92,7 @@ class EqualizedConv2d(nn.Module):
     ) -> None:
         super().__init__()
         weight = torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
+        self.weight = nn.Parameter(channels_last(weight))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if activate else None
         self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
         self.down = down

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aestyle.nets.layers import GAIN, SLOPE, EqualizedLinear, clamped
+from aestyle.nets.layers import GAIN, SLOPE, EqualizedLinear, channels_last, clamped
 from aestyle.nets.precision import full_precision
 from aestyle.nets.resample import blur, upsample2
 
@@ -31,7 +31,9 @@ class ModulatedConv2d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, style_dim: int, up: bool = False) -> None:
         super().__init__()
         weight = torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
+        # a transposed convolution reads the transposed weight
+        ordered = channels_last(weight.transpose(0, 1)).transpose(0, 1) if up else channels_last(weight)
+        self.weight = nn.Parameter(ordered)
         self.affine = EqualizedLinear(style_dim, in_channels, bias_init=1.0)
         self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
         self.up = up

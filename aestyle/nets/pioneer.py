@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aestyle.errors import UserError
-from aestyle.nets.layers import SLOPE, pixel_norm, unit_norm
+from aestyle.nets.layers import SLOPE, channels_last, pixel_norm, unit_norm
 from aestyle.nets.spectral import SpectralConv2d, padded_convolution
 
 
@@ -31,7 +31,7 @@ class EqualizedConv2d(nn.Module):
         self, in_channels: int, out_channels: int, kernel_size: int, padding: int, gain: float = math.sqrt(2)
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.weight = nn.Parameter(channels_last(torch.randn(out_channels, in_channels, kernel_size, kernel_size)))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.scale = gain / math.sqrt(in_channels * kernel_size**2)
         self.padding = padding
@@ -68,7 +68,7 @@ class Block(nn.Module):
     def _activated(self, x: Tensor) -> Tensor:
         if self.norm == "before":
             x = pixel_norm(x)
-        x = F.leaky_relu(x, SLOPE)
+        x = F.leaky_relu(x, SLOPE, inplace=True)
         return pixel_norm(x) if self.norm == "after" else x
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aestyle.nets.layers import channels_last
 from aestyle.nets.precision import full_precision
 
 
@@ -41,8 +42,8 @@ class SpectralConv2d(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, padding: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
-        nn.init.kaiming_normal_(self.weight)
+        weight = torch.empty(out_channels, in_channels, kernel_size, kernel_size)
+        self.weight = nn.Parameter(channels_last(nn.init.kaiming_normal_(weight)))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("u", F.normalize(torch.randn(out_channels), dim=0))
         self.padding = padding
@@ -53,7 +54,7 @@ class SpectralConv2d(nn.Module):
 
     def spectral_norm(self) -> Tensor:
         """The estimate ``u' W v`` of the weight's largest singular value."""
-        return self._power_iteration(self.weight.flatten(1))
+        return self._power_iteration(self.weight.permute(0, 2, 3, 1).flatten(1))  # as it lies in memory
 
     @full_precision
     def _power_iteration(self, matrix: Tensor) -> Tensor:
