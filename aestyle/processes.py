@@ -23,7 +23,7 @@ def keep_freed_memory() -> None:
     """Makes glibc keep what is freed for what is asked for next; other C libraries are left as they are.
 
     By default it gives large blocks back to the system, which clears every page of them anew: activations come and go
-    in every iteration, and up to half of a step's time on the CPU is spent on that (`python -m benchmarks.memory`).
+    in every iteration, and up to half of a step's time on the CPU is spent on that (``benchmarks/freed_memory.py``).
     What a process holds then stays at its peak. Whoever has set ``MALLOC_...`` in the environment is obeyed.
     """
     trim_threshold, mmap_max = -1, -4  # mallopt's names for them, from malloc.h

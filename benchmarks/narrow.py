@@ -1,21 +1,23 @@
-"""Times steps of the networks of the papers, most of them 512 channels wide, at 32 px beside their bare convolutions.
+"""Times every method with the networks of ``scale=cpu`` at 32 px, as :mod:`benchmarks.methods` times the papers'.
 
-What is said of :mod:`benchmarks.methods` holds here too, but for the scale. Ordinary phases are to take at most 1.25
-times as long as their bare convolutions, regularisers 1.5 times.
-A second table has pairs of methods, whose steps alternate in one process: what the one costs beside the other.
+These networks are 32 to 128 channels wide: what surrounds a convolution weighs more beside it, and the bounds for the
+papers' networks are not met. A second table has a method and its baseline, whose steps alternate in one process: what
+the one costs beside the other.
 
-Run as ``python -m benchmarks.training_step``.
+Run as ``python -m benchmarks.narrow``.
 """
 
 import statistics
 
 import torch
 
+from benchmarks.methods import NAMES, PERCEPTRONS
 from benchmarks.steps import Case, fresh, method_of, print_bounds, print_steps, seconds, without_trainer
 
 ROUNDS = 14
-METHODS = ("stylegan2", "joint_ae", "overparam", "pioneer", "progan_l1")
-CASES = [Case(method, "paper", "folder", 4) for method in METHODS]
+BATCHES = {"vaegan": 64}
+"""Where the configuration's is too large for a benchmark."""
+
 WIDE = ("scale.channels={4: 128, 8: 128, 16: 128, 32: 128}", "method/augment=none")
 PAIRS = [
     (
@@ -36,7 +38,8 @@ def compare(case: Case, baseline: Case) -> tuple[float, float]:
 
 
 def main() -> None:
-    print_bounds(print_steps(CASES))
+    names = [name for name in NAMES if name not in PERCEPTRONS]  # their networks are the papers'
+    print_bounds(print_steps(Case(name, "cpu", "orl_faces", BATCHES.get(name, 0)) for name in names))
     print("\nmethod     baseline   batch  step ms  baseline ms  ratio")
     for case, baseline in PAIRS:
         first, second = fresh(compare, case, baseline)
