@@ -21,13 +21,13 @@ PERCEPTRONS = [name for name in NAMES if "aae" in name]
 BATCHES = {16: 8, 32: 4, 64: 2}
 """As many images as this machine steps through in some seconds; 512 channels wide."""
 
-NARROW = {"ali": 16, "age": 16, "vaegan": 64}
-"""Where the networks are narrower; perceptrons have the batch of their configuration."""
+OTHERS = {"age": 64, "ali": 32, "vaegan": 8}
+"""Of networks that are narrower, or wider; perceptrons have the batch of their configuration."""
 
 
 def batch_of(name: str, size: int) -> int:
     """Images a step."""
-    return 0 if name in PERCEPTRONS else NARROW.get(name, BATCHES[size])
+    return 0 if name in PERCEPTRONS else OTHERS.get(name, BATCHES[size])
 
 
 def main() -> None:

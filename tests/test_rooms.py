@@ -116,3 +116,17 @@ def test_the_command_line_needs_nothing_heavy() -> None:
     code += "print([m for m in ('torch', 'pytorch_lightning', 'numpy', 'PIL', 'hydra') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_benchmarks_and_experiments_find_what_they_import() -> None:
+    top = PACKAGE.parent
+    modules = sorted(
+        ".".join(path.relative_to(top).with_suffix("").parts)
+        for folder in ("benchmarks", "experiments")
+        for path in (top / folder).rglob("*.py")
+        if not path.stem.startswith("__")
+    )
+    code = "import importlib\nfor name in " + repr(modules) + ":\n    importlib.import_module(name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=top, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr

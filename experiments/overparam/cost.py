@@ -1,7 +1,7 @@
 """What a training step of overparam costs beside one of the baseline: time and memory (Table 4).
 
 ``python -m experiments.overparam.cost`` (from the top of the checkout) takes a minute of a quiet machine and writes
-``experiments/overparam/results/cpu/cost.json``. Both have the size of ``benchmarks.training_step``, whose steps it
+``experiments/overparam/results/cpu/cost.json``. Both have the size of ``benchmarks.narrow``, whose steps it
 times.
 """
 
@@ -10,7 +10,7 @@ import resource
 
 from aestyle.studies.running import machine
 from benchmarks.steps import Case, fresh, method_of, without_trainer
-from benchmarks.training_step import PAIRS, compare
+from benchmarks.narrow import PAIRS, compare
 from experiments.overparam.options import FOLDER
 
 FILE = FOLDER / "results" / "cpu" / "cost.json"
