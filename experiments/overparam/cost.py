@@ -1,16 +1,15 @@
 """What a training step of overparam costs beside one of the baseline: time and memory (Table 4).
 
 ``python -m experiments.overparam.cost`` (from the top of the checkout) takes a minute of a quiet machine and writes
-``experiments/overparam/results/cpu/cost.json``. Both have the size of ``benchmarks.narrow``, whose steps it
-times.
+``experiments/overparam/results/cpu/cost.json``. Both have the size that ``benchmarks.narrow`` compares.
 """
 
 import json
 import resource
 
 from aestyle.studies.running import machine
-from benchmarks.steps import Case, fresh, method_of, without_trainer
 from benchmarks.narrow import PAIRS, compare
+from benchmarks.steps import Case, fresh, method_of, without_trainer
 from experiments.overparam.options import FOLDER
 
 FILE = FOLDER / "results" / "cpu" / "cost.json"
