@@ -114,13 +114,13 @@ def compare_shapes_with_real_models() -> None:
     for method in METHODS:
         options = f"{method} scale.beta_kimg=0 dataset=orl_faces"
         shapes, (real, _) = cost(options), tiny(options)
+        real.to(memory_format=torch.contiguous_format)  # as what is shapes alone always is
         for ours, phase in zip(shapes.phases, planned(real).phases(), strict=True):
             theirs = phase_cost(real, phase, 8)
             where = f"{method}, {phase.name}"
             assert (ours.name, ours.every, ours.repeat) == (phase.name, phase.every, phase.repeat), where
             assert ours.flops == theirs.flops, where
-            # shapes alone are always contiguous, so that nothing is copied where channels_last features are flattened
-            assert ours.peak == pytest.approx(theirs.peak, rel=0.08), where
+            assert ours.peak == pytest.approx(theirs.peak, rel=0.05), where
         parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in real.networks.items()}
         assert shapes.parameters == parameters, method
 
