@@ -32,7 +32,8 @@ CASES = [
     Case("aae", "cpu", "fashion_mnist", 1024),
 ]
 BUCKETS = {"one bucket": 2**40, "25 MB": 25 * 2**20, "1 MB": 2**20}
-BLOCKS, STEPS = 1, 4
+BLOCKS = {"cpu": 6, "paper": 2}
+STEPS = 4
 
 
 @dataclass
@@ -87,7 +88,7 @@ def rank_of(rank: int, world: int, case: Case, folder: Path, turns: Any) -> None
     ways = BUCKETS if world > 1 else {"": 0}
     times: dict[str, list[float]] = {way: [] for way in ways}
     told: dict[str, tuple[float, float]] = {}
-    for block in range(BLOCKS + 1):
+    for block in range(BLOCKS[case.scale] + 1):
         turns[world - 1].acquire()
         for way, size in ways.items():
             module.OverlappedAverage = partial(OverlappedAverage, bucket_bytes=size)  # type: ignore[misc,assignment]

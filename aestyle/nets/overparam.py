@@ -140,13 +140,12 @@ class RowModulatedConv2d(ModulatedConv2d):
 
     @full_precision
     def _demodulation(self, styles: Tensor) -> Tensor:
-        energy = self.weight.square().sum(dim=(2, 3))
-        return torch.rsqrt((styles.square() * energy).sum(dim=2) + 1e-8)
+        return torch.rsqrt((styles.square() * self._energy()).sum(dim=2) + 1e-8)
 
     def kernel_energies(self, total: int) -> Tensor:
         """Squared lengths of the scaled kernels (total, in) that each row of a style matrix feeds; 0: it feeds none."""
         energies = self.weight.new_zeros(total, self.weight.shape[1])
-        energies[self.rows] = (self.weight * self.scale).square().sum(dim=(2, 3))
+        energies[self.rows] = self._energy() * self.scale**2
         return energies
 
 
