@@ -14,28 +14,13 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from aestyle.nets.convolution import is_differentiated_twice
 from aestyle.nets.discriminator import ResidualBlock
 from aestyle.nets.modulation import StyledConv
 from aestyle.nets.precision import autocasts, widen
 
 BLOCKS = (StyledConv, ResidualBlock)
 """What is computed anew for the backward pass; nothing inside of them changes from one time to the next."""
-
-_twice = False
-
-
-@contextmanager
-def differentiated_twice() -> Iterator[None]:
-    """Passes inside run in full precision and are not compiled; also a decorator for losses.
-
-    A second derivative through narrow numbers is mostly noise, and compiled passes have none.
-    """
-    global _twice
-    before, _twice = _twice, True
-    try:
-        yield
-    finally:
-        _twice = before
 
 
 def set_tf32(allowed: bool) -> None:
@@ -92,7 +77,7 @@ class Passes:
         once = self._compiled[network] if self.compile else plain
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            if _twice:
+            if is_differentiated_twice():
                 return plain(*args, **kwargs)
             if narrow is None:
                 return once(*args, **kwargs)

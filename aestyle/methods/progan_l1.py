@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aestyle.engine.passes import differentiated_twice
 from aestyle.engine.phases import Lazy, Phase, Step
 from aestyle.errors import UserError
 from aestyle.losses.wasserstein import critic_loss, gradient_penalty
 from aestyle.methods.growing import Growing
+from aestyle.nets.convolution import differentiated_twice
 from aestyle.nets.progan import Critic
 
 

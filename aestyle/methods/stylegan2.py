@@ -12,13 +12,13 @@ from aestyle.engine.distributed import rank, sum_over_ranks, world_size
 from aestyle.engine.draws import Draws, sample_normal
 from aestyle.engine.module import PhasedModule
 from aestyle.engine.negatives import Jigsaw
-from aestyle.engine.passes import differentiated_twice
 from aestyle.engine.phases import Lazy, Phase, Step
 from aestyle.errors import NotOffered, UserError
 from aestyle.latents.spaces import Space, get_space
 from aestyle.latents.style_codes import StyleCodes, StyleVectors
 from aestyle.losses.adversarial import discriminator_loss, generator_loss
 from aestyle.losses.regularizers import path_lengths, r1_penalty, running_mean
+from aestyle.nets.convolution import differentiated_twice
 from aestyle.nets.discriminator import Discriminator
 from aestyle.nets.generator import Mapping as MappingNetwork
 from aestyle.nets.generator import Synthesis, mix_styles, style_per_layer, truncate

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aestyle.nets.convolution import conv2d
 from aestyle.nets.precision import full_precision
 from aestyle.nets.resample import blur
 
@@ -102,9 +103,9 @@ class EqualizedConv2d(nn.Module):
         """Maps (N, in, H, W) to (N, out, H, W), or to half the size if ``down``."""
         kernel_size = self.weight.shape[-1]
         if not self.down:
-            x = F.conv2d(x, self.weight, padding=kernel_size // 2)
+            x = conv2d(x, self.weight, padding=kernel_size // 2)
         elif kernel_size == 1:  # only every second pixel is read: blur no others
-            x = F.conv2d(blur(x, padding=1, stride=2), self.weight)
+            x = conv2d(blur(x, padding=1, stride=2), self.weight)
         else:
-            x = F.conv2d(blur(x, padding=2), self.weight, stride=2)
+            x = conv2d(blur(x, padding=2), self.weight, stride=2)
         return clamped(x * self.scale if self.bias is None else scaled_leaky_relu(x, self.bias, self.scale), self.clamp)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aestyle.nets.convolution import conv2d, conv_transpose2d
 from aestyle.nets.layers import GAIN, SLOPE, EqualizedLinear, channels_last, clamped
 from aestyle.nets.precision import full_precision
 from aestyle.nets.resample import blur, upsample2
@@ -49,9 +50,9 @@ class ModulatedConv2d(nn.Module):
         demodulation = self._demodulation(style)
         x = x * style[:, :, None, None].to(x.dtype)
         if self.up:
-            x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
+            x = blur(conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
         else:
-            x = F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
+            x = conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
         return x, demodulation[:, :, None, None].to(x.dtype)
 
     @full_precision
@@ -122,7 +123,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor, image: Tensor | None) -> Tensor:
         """Maps x (N, in, H, W) under style w and the image so far (N, C, H/2, W/2) to an image (N, C, H, W)."""
         style = self.affine(w) * self.scale
-        x = F.conv2d(x * style[:, :, None, None].to(x.dtype), self.weight, self.bias)
+        x = conv2d(x * style[:, :, None, None].to(x.dtype), self.weight, self.bias)
         return added_colours(clamped(x, self.clamp), image)
 
 

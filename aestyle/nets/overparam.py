@@ -13,9 +13,9 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from aestyle.errors import UserError
+from aestyle.nets.convolution import conv2d, conv_transpose2d
 from aestyle.nets.discriminator import Encoder
 from aestyle.nets.generator import Synthesis
 from aestyle.nets.layers import clamped
@@ -94,8 +94,8 @@ def convolve_rows_grouped(x: Tensor, weight: Tensor, styles: Tensor, up: bool = 
 def _convolve(x: Tensor, weight: Tensor, up: bool, groups: int = 1) -> Tensor:
     """A convolution by (groups * out, in, k, k), or a transposed one of stride 2 by (groups * in, out, k, k)."""
     if up:
-        return F.conv_transpose2d(x, weight, stride=2, groups=groups)
-    return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=groups)
+        return conv_transpose2d(x, weight, stride=2, groups=groups)
+    return conv2d(x, weight, padding=weight.shape[-1] // 2, groups=groups)
 
 
 class RowModulatedConv2d(ModulatedConv2d):

@@ -1,6 +1,12 @@
-"""Resampling with the [1, 3, 3, 1] filter of StyleGAN2, on native convolutions that can be differentiated twice."""
+"""Resampling with the [1, 3, 3, 1] filter of StyleGAN2, which can be differentiated any number of times.
+
+The second derivative of a native convolution has that by its kernel, group by group, even where nobody asks for it: one
+small convolution for each channel. The filter is constant and the operation linear, so its derivative is its adjoint,
+whose derivative is the operation.
+"""
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +21,45 @@ def _filter(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return (kernel * (gain / kernel.sum()))[None, None]
 
 
+class _Filtered(torch.autograd.Function):
+    """Convolution of each channel with the filter."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
+        ctx.size, ctx.options = x.shape[-2:], (padding, stride, gain)
+        return _filtered(x, *ctx.options)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Spread.apply(gradient, ctx.size, *ctx.options), None, None, None
+
+
+class _Spread(torch.autograd.Function):
+    """The adjoint of :class:`_Filtered`: a transposed convolution to pictures of a size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: tuple[int, int], padding: int, stride: int, gain: float) -> Tensor:
+        ctx.options = (padding, stride, gain)
+        return _spread(x, size, *ctx.options)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Filtered.apply(gradient, *ctx.options), None, None, None, None
+
+
+def _filtered(x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
+    channels = x.shape[1]
+    kernel = _filter(gain, x.dtype, x.device).expand(channels, 1, 4, 4)
+    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
+
+
+def _spread(x: Tensor, size: tuple[int, int], padding: int, stride: int, gain: float) -> Tensor:
+    channels = x.shape[1]
+    kernel = _filter(gain, x.dtype, x.device).expand(channels, 1, 4, 4)
+    beyond = [whole + 2 * padding - 4 - stride * (part - 1) for whole, part in zip(size, x.shape[-2:], strict=True)]
+    return F.conv_transpose2d(x, kernel, None, stride, padding, beyond, channels)
+
+
 def blur(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
     """Low-pass filters each channel.
 
@@ -24,13 +69,15 @@ def blur(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
         stride: 2 keeps every second pixel.
         gain: sum of the filter's taps; 4 makes up for the zeros that a transposed convolution inserts.
     """
-    channels = x.shape[1]
-    kernel = _filter(gain, x.dtype, x.device).expand(channels, 1, 4, 4)
-    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
+    return (_Filtered.apply if _is_differentiated(x) else _filtered)(x, padding, stride, gain)
 
 
 def upsample2(x: Tensor) -> Tensor:
     """Doubles height and width: (N, C, H, W) to (N, C, 2H, 2W), mean brightness kept."""
-    channels = x.shape[1]
-    kernel = _filter(4.0, x.dtype, x.device).expand(channels, 1, 4, 4)
-    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+    size = (2 * x.shape[-2], 2 * x.shape[-1])
+    return (_Spread.apply if _is_differentiated(x) else _spread)(x, size, 1, 2, 4.0)
+
+
+def _is_differentiated(x: Tensor) -> bool:
+    """Where nothing is, the plain operation does, which exporters know."""
+    return torch.is_grad_enabled() and x.requires_grad

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aestyle.nets.convolution import conv2d
 from aestyle.nets.layers import channels_last
 from aestyle.nets.precision import full_precision
 
@@ -22,7 +23,7 @@ def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor, padding: int) ->
     """
     if x.shape[2:] == (1, 1) and padding == weight.shape[-1] - 1:
         return torch.einsum("ni, oihw -> nohw", x[:, :, 0, 0], weight.flip(2, 3)) + bias[:, None, None]
-    return F.conv2d(x, weight, bias, padding=padding)
+    return conv2d(x, weight, bias, padding=padding)
 
 
 class SpectralConv2d(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from aestyle.studies.training import train
 from tests.engine import pair
 from tests.engine.ranks import run_on_two_ranks
-from tests.helpers import once
+from tests.helpers import FAST, answer, once, run_command
 from tests.tiny import TINY, assert_same_end, checkpoint, compose_tiny, differences, init_options, run_training
 
 pytestmark = [pytest.mark.ddp, pytest.mark.slow]
@@ -79,3 +79,18 @@ def test_the_command_s_two_processes_equal_one(tmp_path: Path) -> None:
     run_training(*TINY, *options, "trainer=ddp_cpu", f"run_dir={tmp_path / 'two'}")
     train(compose_tiny(*options), tmp_path / "one")
     assert_equal(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_crash_of_two_processes_is_replayed_by_one(tmp_path: Path) -> None:
+    """The bundle has the batch of both; no network stays finite with such steps."""
+    options = (*FAST, "method=stylegan2", "batch_size=8", "kimg=1", "method.lr=1e30", "method.max_bad_steps=3")
+    done = run_command("train", *options, "trainer=ddp_cpu", f"run_dir={tmp_path}")
+    assert done.code == 1
+    assert done.err.count("training aborted") == 1, done.err
+    assert f"python -m aestyle.replay run_dir={tmp_path} repeats the failing iteration" in done.out
+    bundle = torch.load(tmp_path / "crash" / "iteration.ckpt", weights_only=True)
+    assert len(bundle["batch"]["image"]) == 8
+    again = answer("replay", f"run_dir={tmp_path}")
+    assert again.code == 0, again
+    assert "reproduced\n" in again.out
+    assert again.out.count(bundle["trouble"]["parameter"].split(".")[0]) >= 2

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from aestyle.engine import passes
 from aestyle.engine.checkpoint import SafeCheckpointIO
 from aestyle.engine.module import PhasedModule
-from aestyle.engine.passes import Passes, differentiated_twice, set_tf32
+from aestyle.engine.passes import Passes, set_tf32
 from aestyle.engine.phases import Phase
 from aestyle.engine.scaling import PhaseScaling
 from aestyle.errors import TrainingAborted
+from aestyle.nets.convolution import differentiated_twice, is_differentiated_twice
 from aestyle.nets.discriminator import Discriminator
 from aestyle.nets.generator import Synthesis
 from aestyle.nets.layers import EqualizedConv2d, EqualizedLinear
@@ -41,7 +41,7 @@ def watched(method: PhasedModule) -> Iterator[list[tuple[bool, torch.dtype]]]:
 
     def note(module: nn.Module, args: Any, output: Any) -> None:
         if isinstance(output, Tensor) and any(True for _ in module.parameters(recurse=False)):
-            seen.append((passes._twice, output.dtype))
+            seen.append((is_differentiated_twice(), output.dtype))
 
     networks = [*method.networks.values(), *method.ema.values()]
     hooks = [m.register_forward_hook(note) for network in networks for m in network.modules() if m is not network]
