@@ -14,7 +14,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from aestyle.nets.convolution import is_differentiated_twice
+from aestyle.nets.convolution import differentiated_twice, is_differentiated_twice
 from aestyle.nets.discriminator import ResidualBlock
 from aestyle.nets.modulation import StyledConv
 from aestyle.nets.precision import autocasts, widen
@@ -92,7 +92,9 @@ def _recomputed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def run(*args: Any) -> Tensor:
         if not torch.is_grad_enabled():
             return forward(*args)
-        result: Tensor = checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False)
+        # The backward pass may come under another setting: what is computed anew has to be the same.
+        same = differentiated_twice(is_differentiated_twice())(forward)
+        result: Tensor = checkpoint(same, *args, use_reentrant=False, preserve_rng_state=False)
         return result
 
     return run

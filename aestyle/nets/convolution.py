@@ -1,8 +1,9 @@
 """Convolutions with a fast second derivative, for regularisers of gradients (R1, path length, WGAN-GP).
 
-A convolution is linear in the image and in the kernel, so its second derivatives are convolutions and first derivatives
-of convolutions. The native one composes them otherwise, with images in the place of kernels, and gives the kernel's in
-an order of memory that the sum with other gradients has to cross. First derivatives are the native ones.
+Output y, image x and kernel w of a convolution hang together by three bilinear maps, all of which PyTorch has fast
+kernels for: (x, w) to y, (y, w) to a gradient by x, (y, x) to one by w. The derivatives of each are the other two. The
+second derivative of the native convolution is composed otherwise, with images in the place of kernels, and returns the
+weight's gradient in another memory format, so that adding it to other gradients is slow.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aestyle.nets.precision import autocasts
+
 Options = tuple[list[int], list[int], list[int], bool, list[int], int]
 """Stride, padding, dilation, whether transposed, output padding, groups."""
 
@@ -20,15 +23,18 @@ _twice = False
 
 
 @contextmanager
-def differentiated_twice() -> Iterator[None]:
+def differentiated_twice(on: bool = True) -> Iterator[None]:
     """What runs inside is differentiated twice; also a decorator for losses.
 
     Convolutions are then those of this module, and :class:`~aestyle.engine.passes.Passes` of networks are in full
     precision and are not compiled: a second derivative through narrow numbers is mostly noise, and compiled passes
     have none.
+
+    Args:
+        on: False: once.
     """
     global _twice
-    before, _twice = _twice, True
+    before, _twice = _twice, on
     try:
         yield
     finally:
@@ -46,7 +52,7 @@ def conv2d(
     """``torch.nn.functional.conv2d``: x (N, in, H, W) by weight (out, in / groups, k, k)."""
     if not _twice:
         return F.conv2d(x, weight, bias, stride, padding, groups=groups)
-    y = _convolved(x, weight, stride, padding, False, groups)
+    y = _convolved(x, weight, ([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups))
     return y if bias is None else y + bias.view(-1, 1, 1)
 
 
@@ -54,65 +60,82 @@ def conv_transpose2d(x: Tensor, weight: Tensor, stride: int = 1, groups: int = 1
     """``torch.nn.functional.conv_transpose2d`` without padding: x (N, in, H, W) by weight (in, out / groups, k, k)."""
     if not _twice:
         return F.conv_transpose2d(x, weight, stride=stride, groups=groups)
-    return _convolved(x, weight, stride, 0, True, groups)
+    return _convolved(x, weight, ([stride] * 2, [0, 0], [1, 1], True, [0, 0], groups))
 
 
-def _convolved(x: Tensor, weight: Tensor, stride: int, padding: int, transposed: bool, groups: int) -> Tensor:
-    options = ([stride] * 2, [padding] * 2, [1, 1], transposed, [0, 0], groups)
-    y: Tensor = _Convolution.apply(x, weight, options)
-    return y
+def _convolved(x: Tensor, weight: Tensor, options: Options) -> Tensor:
+    """Y. Its two gradients have a node each, which knows of one input only: autograd leaves out those not asked for."""
+    assert not autocasts(x.device.type), "what is differentiated twice runs in full precision"
+    y: Tensor = _ThroughX.apply(x, (weight,), options)
+    return y + _ThroughWeight.apply(weight, (x,), options, y.shape) if weight.requires_grad else y
 
 
-def _convolution(x: Tensor, weight: Tensor, options: Options) -> Tensor:
+def _output(x: Tensor, weight: Tensor, options: Options) -> Tensor:
     return torch.ops.aten.convolution.default(x, weight, None, *options)
 
 
-def _gradients(gradient: Tensor, x: Tensor, weight: Tensor, options: Options, asked: tuple[bool, bool]) -> list[Any]:
-    """Those by x and weight; what is not asked for is None and serves for its shape only."""
-    found = torch.ops.aten.convolution_backward.default(gradient, x, weight, None, *options, [*asked, False])
-    return list(found[:2])
+def _gradients(y: Tensor, x: Tensor, weight: Tensor, options: Options, asked: list[bool]) -> list[Tensor]:
+    """By x and by weight; of a tensor that no gradient asked for depends on, only the shape counts."""
+    return list(torch.ops.aten.convolution_backward.default(y, x, weight, None, *options, [*asked, False]))
 
 
-class _Convolution(torch.autograd.Function):
-    """y(x, w)."""
+class _ThroughX(torch.autograd.Function):
+    """The output, as a function of the image alone."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, options: Options) -> Tensor:
-        ctx.save_for_backward(x, weight)
+    def forward(ctx: Any, x: Tensor, other: tuple[Tensor], options: Options) -> Tensor:
+        ctx.save_for_backward(x, *other)
         ctx.options = options
-        return _convolution(x, weight, options)
+        return _output(x, *other, options)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        return *_Gradients.apply(gradient, *ctx.saved_tensors, ctx.options, ctx.needs_input_grad[:2]), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _ByX.apply(gradient, *ctx.saved_tensors, ctx.options), None, None
 
 
-class _Gradients(torch.autograd.Function):
-    """The gradients (x', w') of y by x and w, where y' is the one by y: x' is linear in y' and w, w' in y' and x."""
+class _ThroughWeight(torch.autograd.Function):
+    """Zeros of the output's shape that have its gradient by the weight."""
 
     @staticmethod
-    def forward(
-        ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, options: Options, asked: tuple[bool, bool]
-    ) -> tuple[Tensor | None, Tensor | None]:
-        ctx.save_for_backward(gradient, x, weight)
-        ctx.set_materialize_grads(False)
+    def forward(ctx: Any, weight: Tensor, other: tuple[Tensor], options: Options, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(*other, weight)
         ctx.options = options
-        by_x, by_weight = _gradients(gradient, x, weight, options, asked)
-        return by_x, by_weight
+        return weight.new_zeros(()).expand(shape)
 
     @staticmethod
-    def backward(ctx: Any, along_x: Tensor | None, along_weight: Tensor | None) -> tuple[Tensor | None, ...]:
-        gradient, x, weight = ctx.saved_tensors
-        by_gradient = by_x = by_weight = None
-        if along_x is not None:
-            if ctx.needs_input_grad[0]:
-                by_gradient = _convolution(along_x, weight, ctx.options)
-            if ctx.needs_input_grad[2]:
-                by_weight = _gradients(gradient, along_x, weight, ctx.options, (False, True))[1]
-        if along_weight is not None:
-            if ctx.needs_input_grad[0]:
-                through_weight = _convolution(x, along_weight, ctx.options)
-                by_gradient = through_weight if by_gradient is None else by_gradient + through_weight
-            if ctx.needs_input_grad[1]:
-                by_x = _gradients(gradient, x, along_weight, ctx.options, (True, False))[0]
-        return by_gradient, by_x, by_weight, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _ByWeight.apply(gradient, *ctx.saved_tensors, ctx.options), None, None, None
+
+
+class _ByX(torch.autograd.Function):
+    """The gradient by x: linear in that by the output, y, and in the weight."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor, weight: Tensor, options: Options) -> Tensor:
+        ctx.save_for_backward(y, weight)
+        ctx.options = options
+        return _gradients(y, x, weight, options, [True, False])[0]
+
+    @staticmethod
+    def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:
+        y, weight = ctx.saved_tensors
+        by_y = _convolved(along, weight, ctx.options) if ctx.needs_input_grad[0] else None
+        by_weight = _ByWeight.apply(y, along, weight, ctx.options) if ctx.needs_input_grad[2] else None
+        return by_y, None, by_weight, None
+
+
+class _ByWeight(torch.autograd.Function):
+    """The gradient by the weight: linear in that by the output, y, and in x."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor, weight: Tensor, options: Options) -> Tensor:
+        ctx.save_for_backward(y, x)
+        ctx.options = options
+        return _gradients(y, x, weight, options, [False, True])[1]
+
+    @staticmethod
+    def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:
+        y, x = ctx.saved_tensors
+        by_y = _convolved(x, along, ctx.options) if ctx.needs_input_grad[0] else None
+        by_x = _ByX.apply(y, x, along, ctx.options) if ctx.needs_input_grad[1] else None
+        return by_y, by_x, None, None
