@@ -75,7 +75,7 @@ def images_per_second(source: ImageSource, resolution: int, cache: bool, workers
     data = ImageDataModule(
         "bench", source, FractionSplit(0, 0), resolution, 3, BATCH, seed=0, num_workers=workers, cache=cache
     )
-    method = SimpleNamespace(images_seen=torch.tensor(0), batches_per_iteration=1)
+    method = SimpleNamespace(images_seen=0, batches_per_iteration=1, batch_sizes=lambda size: {0: size})
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         lightning_module=method, global_rank=0, world_size=1, is_global_zero=False
     )

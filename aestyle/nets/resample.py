@@ -1,8 +1,8 @@
-"""Resampling with the [1, 3, 3, 1] filter of StyleGAN2, which can be differentiated any number of times.
+"""Resampling with the [1, 3, 3, 1] filter of StyleGAN2.
 
-The second derivative of a native convolution has that by its kernel, group by group, even where nobody asks for it: one
-small convolution for each channel. The filter is constant and the operation linear, so its derivative is its adjoint,
-whose derivative is the operation.
+A native convolution's second derivative computes the one by its kernel as well, group by group, even where nobody asks
+for it: one small convolution for each channel. The filter is constant and linear in the picture, so its backward pass
+is its adjoint, and the adjoint's backward pass is the filter.
 """
 
 from functools import lru_cache
@@ -79,5 +79,5 @@ def upsample2(x: Tensor) -> Tensor:
 
 
 def _is_differentiated(x: Tensor) -> bool:
-    """Where nothing is, the plain operation does, which exporters know."""
+    """Without gradients the plain operation is used, which exporters understand."""
     return torch.is_grad_enabled() and x.requires_grad

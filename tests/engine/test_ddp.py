@@ -92,5 +92,5 @@ def test_a_crash_of_two_processes_is_replayed_by_one(tmp_path: Path) -> None:
     assert len(bundle["batch"]["image"]) == 8
     again = answer("replay", f"run_dir={tmp_path}")
     assert again.code == 0, again
-    assert "reproduced\n" in again.out
+    assert "not reproduced" not in again.out
     assert again.out.count(bundle["trouble"]["parameter"].split(".")[0]) >= 2

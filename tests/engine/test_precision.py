@@ -19,7 +19,7 @@ from aestyle.engine.phases import Phase
 from aestyle.engine.scaling import PhaseScaling
 from aestyle.errors import TrainingAborted
 from aestyle.nets.convolution import differentiated_twice, is_differentiated_twice
-from aestyle.nets.discriminator import Discriminator
+from aestyle.nets.discriminator import Discriminator, ResidualBlock
 from aestyle.nets.generator import Synthesis
 from aestyle.nets.layers import EqualizedConv2d, EqualizedLinear
 from aestyle.nets.precision import full_precision
@@ -222,12 +222,32 @@ def test_recomputed_activations_leave_the_numbers_as_they_are(name: str) -> None
     assert kept[1] < kept[0]
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_what_is_computed_anew_is_differentiated_as_often_as_at_first(twice: bool) -> None:
+    """Also where the backward pass comes under the other setting."""
+    seen = []
+
+    class Noting(ResidualBlock):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(is_differentiated_twice())
+            return super().forward(x)
+
+    block = Noting(3, 4)
+    with Passes(recompute=True).of([block], torch.device("cpu")):
+        with differentiated_twice(twice):
+            y = block(torch.randn(2, 3, 8, 8)).sum()
+        with differentiated_twice(not twice):
+            y.backward()
+    assert seen == [twice, twice]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="there is no C++ compiler")
 def test_compiled_passes_equal_eager_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # what a killed run left is not read
     torch.manual_seed(0)
-    network = nn.Sequential(EqualizedConv2d(3, 4, 3), nn.Flatten(), EqualizedLinear(4 * 64, 2, activate=True))
+    convolutions = [EqualizedConv2d(3, 4, 3), EqualizedConv2d(4, 4, 3, down=True)]  # the second one blurs
+    network = nn.Sequential(*convolutions, nn.Flatten(), EqualizedLinear(4 * 16, 2, activate=True))
     images = torch.randn(4, 3, 8, 8)
     compiling = Passes(compile=True)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from aestyle.engine.draws import KeyedDraws
 from aestyle.engine.passes import Passes, set_tf32
 from aestyle.engine.phases import Step, only_trainable
+from aestyle.nets.convolution import differentiated_twice
 from aestyle.nets.modulation import StyledConv
 from tests.methods.test_every_method import batch, each_phase, make
 from tests.tiny import METHODS, TINY, assert_same_end, compose_tiny, init_options, run_training, stats
@@ -113,13 +114,15 @@ def test_draws_are_those_of_the_cpu() -> None:
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_modulated_convolutions_have_second_derivatives(up: bool) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+def test_modulated_convolutions_have_second_derivatives(up: bool, twice: bool) -> None:
     torch.manual_seed(0)
     layer = StyledConv(3, 2, 4, up).to(DEVICE, torch.float64)
     x = torch.randn(2, 3, *(2 * [4 if up else 8]), device=DEVICE, dtype=torch.float64, requires_grad=True)
     style = torch.randn(2, 4, device=DEVICE, dtype=torch.float64, requires_grad=True)
     noise = torch.randn(2, 1, 8, 8, device=DEVICE, dtype=torch.float64)
-    assert torch.autograd.gradgradcheck(lambda a, b: layer(a, b, noise), (x, style), nondet_tol=1e-9)
+    with differentiated_twice(twice):
+        assert torch.autograd.gradgradcheck(lambda a, b: layer(a, b, noise), (x, style), nondet_tol=1e-9)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", pytest.param("16-mixed", marks=only_on_gpu)])

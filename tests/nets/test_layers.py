@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
+from aestyle.nets.convolution import differentiated_twice
 from aestyle.nets.discriminator import ResidualBlock, minibatch_stddev
 from aestyle.nets.generator import Mapping
 from aestyle.nets.layers import EqualizedConv2d, EqualizedLinear, pixel_norm, scaled_leaky_relu
@@ -48,7 +49,7 @@ def assert_equal(actual: Tensor, expected: slow.Array) -> None:
 
 
 def check_derivatives(network: nn.Module, *inputs: Tensor) -> None:
-    """First and second derivatives with respect to inputs and parameters."""
+    """First and second derivatives with respect to inputs and parameters, of both kinds of convolutions."""
     names, parameters = zip(*randomised(network).named_parameters(), strict=True)
 
     def call(*arguments: Tensor) -> Tensor:
@@ -57,8 +58,10 @@ def check_derivatives(network: nn.Module, *inputs: Tensor) -> None:
         )
 
     leaves = [t.detach().clone().requires_grad_() for t in [*inputs, *parameters]]
-    assert gradcheck(call, leaves, fast_mode=True)
-    assert gradgradcheck(call, leaves, fast_mode=True)
+    for twice in (False, True):
+        with differentiated_twice(twice):
+            assert gradcheck(call, leaves, fast_mode=True)
+            assert gradgradcheck(call, leaves, fast_mode=True)
 
 
 # -- resampling ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aestyle.errors import UserError
+from aestyle.nets.convolution import differentiated_twice
 from aestyle.nets.generator import Synthesis, num_layers, style_per_layer
 from aestyle.nets.overparam import (
     MatrixEncoder,
@@ -68,7 +69,8 @@ def two_derivatives(f: Callable[..., Tensor], leaves: list[Tensor]) -> list[Tens
 
 @pytest.mark.parametrize("form", [convolve_rows_one_by_one, convolve_rows_grouped])
 @pytest.mark.parametrize(("kernel_size", "up"), [(1, False), (3, False), (3, True)])
-def test_fast_forms_are_equation_2(form: Callable[..., Tensor], kernel_size: int, up: bool) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+def test_fast_forms_are_equation_2(form: Callable[..., Tensor], kernel_size: int, up: bool, twice: bool) -> None:
     n, channels, out = integer(1, 3), integer(1, 4), integer(1, 4)
     shapes = (
         (n, channels, integer(2, 4), integer(2, 4)),
@@ -76,7 +78,8 @@ def test_fast_forms_are_equation_2(form: Callable[..., Tensor], kernel_size: int
         (n, out, channels),
     )
     leaves = [torch.randn(shape, dtype=torch.float64).requires_grad_() for shape in shapes]
-    mine = two_derivatives(lambda *a: form(*a, up=up), leaves)
+    with differentiated_twice(twice):
+        mine = two_derivatives(lambda *a: form(*a, up=up), leaves)
     theirs = two_derivatives(lambda *a: equation_2(*a, up=up), leaves)
     for a, b in zip(mine, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
