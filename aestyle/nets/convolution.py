@@ -64,7 +64,7 @@ def conv_transpose2d(x: Tensor, weight: Tensor, stride: int = 1, groups: int = 1
 
 
 def _convolved(x: Tensor, weight: Tensor, options: Options) -> Tensor:
-    """The output. Each of its two gradients has a node that knows of one input only, so that autograd can leave it out."""
+    """The output. Each gradient has a node that knows of one input only, so that autograd can leave it out."""
     assert not autocasts(x.device.type), "what is differentiated twice runs in full precision"
     y: Tensor = _ThroughX.apply(x, (weight,), options)
     return y + _ThroughWeight.apply(weight, (x,), options, y.shape) if weight.requires_grad else y
