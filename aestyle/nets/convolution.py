@@ -70,10 +70,6 @@ def _convolved(x: Tensor, weight: Tensor, options: Options) -> Tensor:
     return y + _ThroughWeight.apply(weight, (x,), options, y.shape) if weight.requires_grad else y
 
 
-def _output(x: Tensor, weight: Tensor, options: Options) -> Tensor:
-    return torch.ops.aten.convolution.default(x, weight, None, *options)
-
-
 def _gradients(y: Tensor, x: Tensor, weight: Tensor, options: Options, asked: list[bool]) -> list[Tensor]:
     """By x and by weight; of a tensor that no gradient asked for depends on, only the shape counts."""
     return list(torch.ops.aten.convolution_backward.default(y, x, weight, None, *options, [*asked, False]))
@@ -86,7 +82,7 @@ class _ThroughX(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, other: tuple[Tensor], options: Options) -> Tensor:
         ctx.save_for_backward(x, *other)
         ctx.options = options
-        return _output(x, *other, options)
+        return torch.ops.aten.convolution.default(x, *other, None, *options)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

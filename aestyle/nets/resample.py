@@ -21,6 +21,11 @@ def _filter(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return (kernel * (gain / kernel.sum()))[None, None]
 
 
+def _kernels(x: Tensor, gain: float) -> Tensor:
+    """The filter for each channel of x, (C, 1, 4, 4)."""
+    return _filter(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+
+
 class _Filtered(torch.autograd.Function):
     """Convolution of each channel with the filter."""
 
@@ -48,16 +53,12 @@ class _Spread(torch.autograd.Function):
 
 
 def _filtered(x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
-    channels = x.shape[1]
-    kernel = _filter(gain, x.dtype, x.device).expand(channels, 1, 4, 4)
-    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
+    return F.conv2d(x, _kernels(x, gain), stride=stride, padding=padding, groups=x.shape[1])
 
 
 def _spread(x: Tensor, size: tuple[int, int], padding: int, stride: int, gain: float) -> Tensor:
-    channels = x.shape[1]
-    kernel = _filter(gain, x.dtype, x.device).expand(channels, 1, 4, 4)
     beyond = [whole + 2 * padding - 4 - stride * (part - 1) for whole, part in zip(size, x.shape[-2:], strict=True)]
-    return F.conv_transpose2d(x, kernel, None, stride, padding, beyond, channels)
+    return F.conv_transpose2d(x, _kernels(x, gain), None, stride, padding, beyond, x.shape[1])
 
 
 def blur(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
