@@ -70,7 +70,7 @@ def _convolved(x: Tensor, weight: Tensor, options: Options) -> Tensor:
     return y + _ThroughWeight.apply(weight, (x,), options, y.shape) if weight.requires_grad else y
 
 
-def _gradients(y: Tensor, x: Tensor, weight: Tensor, options: Options, asked: list[bool]) -> list[Tensor]:
+def gradients(y: Tensor, x: Tensor, weight: Tensor, options: Options, asked: list[bool]) -> list[Tensor]:
     """By x and by weight; of a tensor that no gradient asked for depends on, only the shape counts."""
     return list(torch.ops.aten.convolution_backward.default(y, x, weight, None, *options, [*asked, False]))
 
@@ -110,7 +110,7 @@ class _ByX(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor, x: Tensor, weight: Tensor, options: Options) -> Tensor:
         ctx.save_for_backward(y, weight)
         ctx.options = options
-        return _gradients(y, x, weight, options, [True, False])[0]
+        return gradients(y, x, weight, options, [True, False])[0]
 
     @staticmethod
     def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:
@@ -127,7 +127,7 @@ class _ByWeight(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor, x: Tensor, weight: Tensor, options: Options) -> Tensor:
         ctx.save_for_backward(y, x)
         ctx.options = options
-        return _gradients(y, x, weight, options, [False, True])[1]
+        return gradients(y, x, weight, options, [False, True])[1]
 
     @staticmethod
     def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:

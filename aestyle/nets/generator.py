@@ -138,7 +138,8 @@ def style_per_layer(w: Tensor, num_ws: int) -> Tensor:
 
 def mix_styles(first: Tensor, second: Tensor, crossover: int) -> Tensor:
     """Layers below ``crossover`` from ``first``, the others from ``second``; both (N, num_ws, ...)."""
-    return torch.cat([first[:, :crossover], second[:, crossover:]], dim=1)
+    layers = (*first.unbind(1)[:crossover], *second.unbind(1)[crossover:])
+    return torch.stack(layers).transpose(0, 1)  # in the order of layers, each of which reads its own
 
 
 def truncate(ws: Tensor, mean: Tensor, psi: float) -> Tensor:

@@ -1,10 +1,4 @@
-"""Overparameterised style modulation (Poirier-Ginter et al., 2022): every row of a layer's weights has its own style.
-
-With one style per output channel the scale no longer factors out of the convolution (Equation 2), so that every sample
-needs weights of its own. On the CPU each sample's weights are made and used one after the other: they stay in the
-cache, and oneDNN runs an ordinary convolution: at 512 channels faster than one grouped convolution or products with
-unfolded activations. A GPU takes the grouped convolution, one kernel for the batch.
-"""
+"""Networks of overparameterised StyleGAN (Poirier-Ginter et al., 2022): every row of a layer's weights has a style."""
 
 import math
 from collections.abc import Mapping as MappingType
@@ -15,13 +9,13 @@ import torch
 from torch import Tensor
 
 from aestyle.errors import UserError
-from aestyle.nets.convolution import conv2d, conv_transpose2d
 from aestyle.nets.discriminator import Encoder
 from aestyle.nets.generator import Synthesis
 from aestyle.nets.layers import clamped
 from aestyle.nets.modulation import ModulatedConv2d, ToRGB, added_colours
 from aestyle.nets.precision import full_precision
 from aestyle.nets.resample import blur
+from aestyle.nets.rows import convolve_rows
 
 
 def count_rows(resolution: int, channels: MappingType[int, int], image_channels: int = 3) -> int:
@@ -54,48 +48,6 @@ def choose_rows(total: int, count: int, which: str = "first") -> slice:
     if which not in chosen:
         raise UserError(f"method.synthesis.keep={which}: choose one of {', '.join(chosen)}")
     return chosen[which]
-
-
-def convolve_rows(x: Tensor, weight: Tensor, styles: Tensor, up: bool = False) -> Tensor:
-    """Convolution with ``weight[o, i] * styles[n, o, i]`` for sample n (Equation 2), in the fastest form known.
-
-    Args:
-        x: (N, in, H, W).
-        weight: (out, in, k, k), k odd.
-        styles: (N, out, in).
-        up: transposed convolution of stride 2 without padding.
-
-    Returns:
-        (N, out, H, W), or (N, out, 2H + k - 2, 2W + k - 2).
-    """
-    return (convolve_rows_grouped if x.is_cuda and len(x) else convolve_rows_one_by_one)(x, weight, styles, up)
-
-
-def convolve_rows_one_by_one(x: Tensor, weight: Tensor, styles: Tensor, up: bool = False) -> Tensor:
-    """:func:`convolve_rows` as one convolution for each sample."""
-    if up:  # products in the order of memory that transposed convolutions read
-        weight, styles = weight.transpose(0, 1), styles.transpose(1, 2).contiguous()
-    if not len(x):  # as the share of a rank may be
-        return _convolve(x, weight, up)
-    samples = zip(x.split(1), styles.unbind(), strict=True)
-    return torch.cat([_convolve(image, weight * style[:, :, None, None], up) for image, style in samples])
-
-
-def convolve_rows_grouped(x: Tensor, weight: Tensor, styles: Tensor, up: bool = False) -> Tensor:
-    """:func:`convolve_rows` as one convolution with a group for each sample."""
-    n, out = styles.shape[:2]
-    if up:
-        weight, styles = weight.transpose(0, 1), styles.transpose(1, 2)
-    weights = (weight * styles[..., None, None]).flatten(0, 1)
-    y = _convolve(x.contiguous().flatten(0, 1)[None], weights, up, groups=n)
-    return y.view(n, out, *y.shape[2:]).contiguous(memory_format=torch.channels_last)
-
-
-def _convolve(x: Tensor, weight: Tensor, up: bool, groups: int = 1) -> Tensor:
-    """A convolution by (groups * out, in, k, k), or a transposed one of stride 2 by (groups * in, out, k, k)."""
-    if up:
-        return conv_transpose2d(x, weight, stride=2, groups=groups)
-    return conv2d(x, weight, padding=weight.shape[-1] // 2, groups=groups)
 
 
 class RowModulatedConv2d(ModulatedConv2d):
@@ -133,14 +85,15 @@ class RowModulatedConv2d(ModulatedConv2d):
             make the scale of a row irrelevant.
         """
         rows = w[:, self.rows].flatten(0, 1)
-        styles = self.affine(rows).view(len(w), *self.weight.shape[:2]) * self.scale
+        styles = self.affine(rows, self.scale).view(len(w), *self.weight.shape[:2])
         demodulation = self._demodulation(styles)
         x = convolve_rows(x, self.weight, styles, self.up)
         return (blur(x, padding=1, gain=4.0) if self.up else x), demodulation[:, :, None, None].to(x.dtype)
 
     @full_precision
     def _demodulation(self, styles: Tensor) -> Tensor:
-        return torch.rsqrt((styles.square() * self._energy()).sum(dim=2) + 1e-8)
+        energies = self._energy().contiguous()  # in the order of the styles
+        return torch.rsqrt((styles.square() * energies).sum(dim=2) + 1e-8)
 
     def kernel_energies(self, total: int) -> Tensor:
         """Squared lengths of the scaled kernels (total, in) that each row of a style matrix feeds; 0: it feeds none."""
@@ -193,8 +146,7 @@ class RowToRGB(ToRGB):
         """Scaled styles (N, image_channels, in)."""
         rows = w.mean(dim=1, keepdim=True) if self.rgb == "mean" else w[:, self.rows]
         rows = rows if self.rgb == "own" else rows[:, :1]
-        styles = self.affine(rows.flatten(0, 1)).view(len(w), rows.shape[1], self.weight.shape[1])
-        return styles * self.scale
+        return self.affine(rows.flatten(0, 1), self.scale).view(len(w), rows.shape[1], self.weight.shape[1])
 
     def kernel_energies(self, total: int) -> Tensor:
         """As of :class:`RowModulatedConv2d`."""

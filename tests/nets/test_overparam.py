@@ -17,9 +17,8 @@ from aestyle.nets.overparam import (
     RowSynthesis,
     RowToRGB,
     choose_rows,
-    convolve_rows_grouped,
-    convolve_rows_one_by_one,
 )
+from aestyle.nets.rows import convolve_rows_grouped, convolve_rows_one_by_one
 
 CHANNELS = {4: 5, 8: 7, 16: 4}
 
@@ -83,6 +82,24 @@ def test_fast_forms_are_equation_2(form: Callable[..., Tensor], kernel_size: int
     theirs = two_derivatives(lambda *a: equation_2(*a, up=up), leaves)
     for a, b in zip(mine, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("learning", [(0,), (1,), (2,), (0, 1), (1, 2), ()])
+@pytest.mark.parametrize("up", [False, True])
+def test_gradients_of_some_inputs(learning: tuple[int, ...], up: bool) -> None:
+    """As in an inversion, whose generator is frozen, or behind a constant."""
+    n, channels, out = integer(1, 3), integer(1, 4), integer(1, 4)
+    inputs = [torch.randn(shape, dtype=torch.float64) for shape in ((n, channels, 3, 4), (out, channels, 3, 3))]
+    inputs.append(torch.randn(n, out, channels, dtype=torch.float64))
+    leaves = [inputs[i].requires_grad_() for i in learning]
+    mine, theirs = (form(*inputs, up=up) for form in (convolve_rows_one_by_one, equation_2))
+    torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+    assert mine.requires_grad == bool(leaves)
+    if leaves:
+        direction = torch.randn_like(mine)
+        found, expected = (torch.autograd.grad(y, leaves, direction) for y in (mine, theirs))
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
 def equation_2_to_rgb(layer: RowToRGB, x: Tensor, w: Tensor, count: int) -> Tensor:
