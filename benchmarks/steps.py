@@ -18,7 +18,7 @@ from aestyle.engine.phases import Phase
 
 ROUNDS = 7
 ENOUGH = 5.0
-"""Seconds after which three rounds do."""
+"""Seconds after which five rounds do."""
 
 MOST = {"ordinary": 1.25, "regularised": 1.5}
 """How much longer phases may take than their bare convolutions."""
@@ -188,7 +188,7 @@ def seconds(run: Step) -> float:
 def medians(*runs: Step) -> list[float]:
     """Median wall time of each, taken in turns, so that a drift of the machine meets all."""
     start, times = time.perf_counter(), []
-    while len(times) < ROUNDS and (len(times) < 3 or time.perf_counter() - start < ENOUGH):
+    while len(times) < ROUNDS and (len(times) < 5 or time.perf_counter() - start < ENOUGH):
         times.append([seconds(run) for run in runs])
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
