@@ -70,9 +70,9 @@ class EqualizedLinear(nn.Module):
         self.activate = activate
 
     @full_precision
-    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Maps x (N, in_features) to (N, out_features), times ``gain``."""
-        gain = gain * GAIN if self.activate else gain
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_features) to (N, out_features)."""
+        gain = GAIN if self.activate else 1.0
         x = torch.addmm(self.bias, x, self.weight.t(), beta=self.lr_mul * gain, alpha=self.scale * gain)
         return F.leaky_relu(x, SLOPE, inplace=True) if self.activate else x
 

@@ -84,16 +84,21 @@ class RowModulatedConv2d(ModulatedConv2d):
             As of :class:`~aestyle.nets.modulation.ModulatedConv2d`: the convolution, and demodulation factors, which
             make the scale of a row irrelevant.
         """
-        rows = w[:, self.rows].flatten(0, 1)
-        styles = self.affine(rows, self.scale).view(len(w), *self.weight.shape[:2])
+        styles = self._styles(w[:, self.rows])
         demodulation = self._demodulation(styles)
         x = convolve_rows(x, self.weight, styles, self.up)
         return (blur(x, padding=1, gain=4.0) if self.up else x), demodulation[:, :, None, None].to(x.dtype)
 
     @full_precision
+    def _styles(self, rows: Tensor) -> Tensor:
+        """Scaled styles (N, out, in) of rows (N, out, style_dim); there are more of them than weights to be scaled."""
+        weight, bias = self.affine.weight * (self.affine.scale * self.scale), self.affine.bias * self.scale
+        return torch.addmm(bias, rows.flatten(0, 1), weight.t()).view(*rows.shape[:2], len(bias))
+
+    @full_precision
     def _demodulation(self, styles: Tensor) -> Tensor:
-        energies = self._energy().contiguous()  # in the order of the styles
-        return torch.rsqrt((styles.square() * energies).sum(dim=2) + 1e-8)
+        energy = self._energy().contiguous()  # in the order of the styles
+        return torch.rsqrt((styles.square() * energy).sum(dim=2) + 1e-8)
 
     def kernel_energies(self, total: int) -> Tensor:
         """Squared lengths of the scaled kernels (total, in) that each row of a style matrix feeds; 0: it feeds none."""
@@ -146,7 +151,7 @@ class RowToRGB(ToRGB):
         """Scaled styles (N, image_channels, in)."""
         rows = w.mean(dim=1, keepdim=True) if self.rgb == "mean" else w[:, self.rows]
         rows = rows if self.rgb == "own" else rows[:, :1]
-        return self.affine(rows.flatten(0, 1), self.scale).view(len(w), rows.shape[1], self.weight.shape[1])
+        return self.affine(rows.flatten(0, 1)).view(len(w), rows.shape[1], self.weight.shape[1]) * self.scale
 
     def kernel_energies(self, total: int) -> Tensor:
         """As of :class:`RowModulatedConv2d`."""
