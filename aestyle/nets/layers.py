@@ -76,6 +76,14 @@ class EqualizedLinear(nn.Module):
         x = torch.addmm(self.bias, x, self.weight.t(), beta=self.lr_mul * gain, alpha=self.scale * gain)
         return F.leaky_relu(x, SLOPE, inplace=True) if self.activate else x
 
+    def scaled(self, gain: float) -> tuple[Tensor, Tensor]:
+        """What the product is made with, times ``gain``: for more vectors than weights, which cost less to scale.
+
+        Returns:
+            Weight (out_features, in_features) and bias (out_features,).
+        """
+        return self.weight * (self.scale * gain), self.bias * (self.lr_mul * gain)
+
 
 class EqualizedConv2d(nn.Module):
     """Convolution ``scale * (W * x) [+ b, leaky ReLU]`` with W ~ N(0, 1) and scale = 1 / sqrt(in * k^2).

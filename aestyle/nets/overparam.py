@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from aestyle.errors import UserError
 from aestyle.nets.discriminator import Encoder
@@ -91,9 +92,8 @@ class RowModulatedConv2d(ModulatedConv2d):
 
     @full_precision
     def _styles(self, rows: Tensor) -> Tensor:
-        """Scaled styles (N, out, in) of rows (N, out, style_dim); there are more of them than weights to be scaled."""
-        weight, bias = self.affine.weight * (self.affine.scale * self.scale), self.affine.bias * self.scale
-        return torch.addmm(bias, rows.flatten(0, 1), weight.t()).view(*rows.shape[:2], len(bias))
+        """Scaled styles (N, out, in) of rows (N, out, style_dim)."""
+        return F.linear(rows.flatten(0, 1), *self.affine.scaled(self.scale)).unflatten(0, rows.shape[:2])
 
     @full_precision
     def _demodulation(self, styles: Tensor) -> Tensor:
@@ -151,7 +151,8 @@ class RowToRGB(ToRGB):
         """Scaled styles (N, image_channels, in)."""
         rows = w.mean(dim=1, keepdim=True) if self.rgb == "mean" else w[:, self.rows]
         rows = rows if self.rgb == "own" else rows[:, :1]
-        return self.affine(rows.flatten(0, 1)).view(len(w), rows.shape[1], self.weight.shape[1]) * self.scale
+        styles = self.affine(rows.flatten(0, 1)).view(len(w), rows.shape[1], self.weight.shape[1])
+        return styles * self.scale
 
     def kernel_energies(self, total: int) -> Tensor:
         """As of :class:`RowModulatedConv2d`."""
