@@ -1,5 +1,6 @@
 """What benchmarks of training steps share: cases, steps without a Trainer, and the replay of their convolutions."""
 
+import math
 import multiprocessing
 import resource
 import statistics
@@ -16,9 +17,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from aestyle.engine.phases import Phase
 
-ROUNDS = 7
-ENOUGH = 5.0
-"""Seconds after which five rounds do."""
+ROUNDS = 5
+PRECISE = 0.015
+"""Standard error of a ratio at which further rounds are not needed."""
+
+PATIENCE = 45.0
+"""Seconds after which there are none."""
+
+LONG = 5.0
+"""Seconds of a step that warms up once instead of twice."""
 
 MOST = {"ordinary": 1.25, "regularised": 1.5}
 """How much longer phases may take than their bare convolutions."""
@@ -186,11 +193,19 @@ def seconds(run: Step) -> float:
 
 
 def medians(*runs: Step) -> list[float]:
-    """Median wall time of each, taken in turns, so that a drift of the machine meets all."""
+    """Median wall time of each, taken in turns, so that a drift of the machine meets all.
+
+    There are at least five rounds, and as many as it takes to know the first beside the others, within reason.
+    """
     start, times = time.perf_counter(), []
-    while len(times) < ROUNDS and (len(times) < 5 or time.perf_counter() - start < ENOUGH):
+    while len(times) < ROUNDS or not (_is_precise(times) or time.perf_counter() - start > PATIENCE):
         times.append([seconds(run) for run in runs])
     return [statistics.median(column) for column in zip(*times, strict=True)]
+
+
+def _is_precise(times: list[list[float]]) -> bool:
+    ratios = [first / (sum(others) or 1.0) for first, *others in times]
+    return statistics.stdev(ratios) / math.sqrt(len(ratios)) < PRECISE * statistics.mean(ratios)
 
 
 def fresh(function: Callable[..., Any], *args: Any) -> Any:
@@ -205,7 +220,7 @@ def measure(case: Case) -> Measured:
     method, batch_size = built(case)
     steps = {name: without_trainer(method, batch_size, phases) for name, phases in kinds(method).items()}
     for step in steps.values():
-        if seconds(step) < ENOUGH:
+        if seconds(step) < LONG:
             step()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Measured(batch_size, memory, [_beside_bare(name, step) for name, step in steps.items()])
