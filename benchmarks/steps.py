@@ -21,8 +21,8 @@ ROUNDS = 5
 PRECISE = 0.015
 """Standard error of a ratio at which further rounds are not needed."""
 
-PATIENCE = 45.0
-"""Seconds after which there are none."""
+PATIENCE = 5.0
+"""Seconds after which there are none, where nothing hangs on them."""
 
 LONG = 5.0
 """Seconds of a step that warms up once instead of twice."""
@@ -192,13 +192,13 @@ def seconds(run: Step) -> float:
     return time.perf_counter() - start
 
 
-def medians(*runs: Step) -> list[float]:
+def medians(*runs: Step, patience: float = PATIENCE) -> list[float]:
     """Median wall time of each, taken in turns, so that a drift of the machine meets all.
 
-    There are at least five rounds, and as many as it takes to know the first beside the others, within reason.
+    There are at least five rounds, and as many as it takes to know the first beside the others, within so many seconds.
     """
     start, times = time.perf_counter(), []
-    while len(times) < ROUNDS or not (_is_precise(times) or time.perf_counter() - start > PATIENCE):
+    while len(times) < ROUNDS or not (_is_precise(times) or time.perf_counter() - start > patience):
         times.append([seconds(run) for run in runs])
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
@@ -234,7 +234,7 @@ def _beside_bare(phases: str, step: Step) -> Result:
     _, products = recorded.replay(PRODUCTS)
     convolutions()
     products()
-    step_time, bare, small = medians(step, convolutions, products)
+    step_time, bare, small = medians(step, convolutions, products, patience=45.0)
     return Result(phases, calls, step_time, bare if calls else 0.0, small)
 
 
