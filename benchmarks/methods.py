@@ -4,11 +4,13 @@ Most of these networks are 512 channels wide; a method that grows has grown. The
 timed together, each lazy regulariser (R1, path length) alone. Every convolution of them, forward, backward and of
 second derivatives, is recorded with the shapes and layouts of its tensors, and replayed on random numbers; and so is
 every matrix product. ``ratio`` is that of the step to its convolutions (of methods without any, to its products),
-``with them`` that to both. Steps and replays alternate, so that a drift of the machine meets them all: at least five
-times, then until the standard error of their ratio is 1.5 % or 45 s are over; times are medians. Each case runs in a
-process of its own, so that its peak memory is its own (PyTorch itself takes about 0.4 GB of it).
+``with them`` that to both. Each case runs in a process of its own, so that its peak memory is its own (PyTorch itself
+takes about 0.4 GB of it).
 
-Ordinary phases are to take at most 1.25 times as long as their bare convolutions, regularisers 1.5 times.
+Ordinary phases are to take at most 1.25 times as long as their bare convolutions, regularisers 1.5 times. Steps and
+replays alternate, so that a drift of the machine meets them all: five rounds at least, then as many as it takes until a
+row lies two standard errors away from its bound, on either side, or four minutes are over. Ratios are those of the
+median round, times are medians as well.
 
 Run as ``python -m benchmarks.methods``.
 """
@@ -44,7 +46,7 @@ def print_growth(measured: list[tuple[Case, Measured]]) -> None:
     print("\ntime of an image over the side of the picture, ordinary phases: to the power")
     by_method: dict[str, list[tuple[float, float]]] = {}
     for case, found in measured:
-        by_method.setdefault(case.method, []).append((case.resolution, found.results[0].step / found.batch_size))
+        by_method.setdefault(case.method, []).append((case.resolution, found.results[0].medians[0] / found.batch_size))
     print(", ".join(f"{name} {exponent(points):.1f}" for name, points in by_method.items()))
 
 

@@ -18,11 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from aestyle.engine.phases import Phase
 
 ROUNDS = 5
-PRECISE = 0.015
-"""Standard error of a ratio at which further rounds are not needed."""
-
-PATIENCE = 5.0
-"""Seconds after which there are none, where nothing hangs on them."""
+PATIENCE = 240.0
+"""Seconds after which a row is left undecided."""
 
 LONG = 5.0
 """Seconds of a step that warms up once instead of twice."""
@@ -62,23 +59,48 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What some phases of a case measured: how many convolutions there are, and medians in seconds."""
+    """What some phases of a case measured.
+
+    Args:
+        phases: their name.
+        calls: how many convolutions there are.
+        rounds: seconds of the step, of its convolutions and of its matrix products, one after the other.
+    """
 
     phases: str
     calls: int
-    step: float
-    convolutions: float
-    products: float
+    rounds: list[list[float]]
+
+    @property
+    def medians(self) -> list[float]:
+        """Of the step, its convolutions and its products, in seconds."""
+        return [statistics.median(column) for column in zip(*self.rounds, strict=True)]
 
     @property
     def ratio(self) -> float:
-        """Of the step to its bare convolutions; without any, to its matrix products."""
-        return self.step / (self.convolutions or self.products)
+        """Of the step to its bare convolutions, or without any to its products, in the median round."""
+        return statistics.median(step / (bare if self.calls else products) for step, bare, products in self.rounds)
 
     @property
     def ratio_to_both(self) -> float:
-        """Of the step to its convolutions and matrix products."""
-        return self.step / (self.convolutions + self.products)
+        """Of the step to its convolutions and matrix products, in the median round."""
+        return statistics.median(self._ratios())
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is clear, by two standard errors of the median, on which side of its bound the row lies."""
+        if len(self.rounds) < ROUNDS:
+            return False
+        error = 1.25 * statistics.stdev(self._ratios()) / math.sqrt(len(self.rounds))
+        return not self.calls or abs(self.ratio_to_both - MOST[self.kind]) > 2 * error
+
+    @property
+    def kind(self) -> str:
+        """``ordinary`` or ``regularised``."""
+        return "ordinary" if self.phases == "ordinary" else "regularised"
+
+    def _ratios(self) -> list[float]:
+        return [step / (bare + products) for step, bare, products in self.rounds]
 
 
 @dataclass(frozen=True)
@@ -192,20 +214,10 @@ def seconds(run: Step) -> float:
     return time.perf_counter() - start
 
 
-def medians(*runs: Step, patience: float = PATIENCE) -> list[float]:
-    """Median wall time of each, taken in turns, so that a drift of the machine meets all.
-
-    There are at least five rounds, and as many as it takes to know the first beside the others, within so many seconds.
-    """
-    start, times = time.perf_counter(), []
-    while len(times) < ROUNDS or not (_is_precise(times) or time.perf_counter() - start > patience):
-        times.append([seconds(run) for run in runs])
+def medians(*runs: Step) -> list[float]:
+    """Median wall time of each, taken in turns, so that a drift of the machine meets all."""
+    times = [[seconds(run) for run in runs] for _ in range(ROUNDS)]
     return [statistics.median(column) for column in zip(*times, strict=True)]
-
-
-def _is_precise(times: list[list[float]]) -> bool:
-    ratios = [first / (sum(others) or 1.0) for first, *others in times]
-    return statistics.stdev(ratios) / math.sqrt(len(ratios)) < PRECISE * statistics.mean(ratios)
 
 
 def fresh(function: Callable[..., Any], *args: Any) -> Any:
@@ -234,26 +246,29 @@ def _beside_bare(phases: str, step: Step) -> Result:
     _, products = recorded.replay(PRODUCTS)
     convolutions()
     products()
-    step_time, bare, small = medians(step, convolutions, products, patience=45.0)
-    return Result(phases, calls, step_time, bare if calls else 0.0, small)
+    start, result = time.perf_counter(), Result(phases, calls, [])
+    while not (result.is_decided or time.perf_counter() - start > PATIENCE):
+        result.rounds.append([seconds(run) for run in (step, convolutions, products)])
+    return result
 
 
 def print_steps(cases: Iterable[Case]) -> list[tuple[Case, Measured]]:
     """Measures cases one after the other and prints a row for each kind of phases."""
     print(
-        "method                px  batch  phases    calls  step ms  bare ms  ratio  products ms  with them  images/s"
-        "  peak GB"
+        "method                px  batch  phases    calls  step ms  bare ms  ratio  products ms  with them  rounds"
+        "  images/s  peak GB"
     )
     found = []
     for case in cases:
         measured = fresh(measure, case)
         found.append((case, measured))
         for r in measured.results:
-            whole = f"  {measured.batch_size / r.step:>8.1f}  {measured.memory / 1e9:>7.2f}"
+            step, bare, products = r.medians
+            whole = f"  {measured.batch_size / step:>8.1f}  {measured.memory / 1e9:>7.2f}"
             print(
                 f"{case.method:<20}  {case.resolution:>2}  {measured.batch_size:>5}  {r.phases:<8}  {r.calls:>5}"
-                f"  {r.step * 1e3:>7.0f}  {r.convolutions * 1e3:>7.0f}  {r.ratio:>5.2f}  {r.products * 1e3:>11.0f}"
-                f"  {r.ratio_to_both:>9.2f}{whole if r is measured.results[0] else ''}",
+                f"  {step * 1e3:>7.0f}  {bare * 1e3:>7.0f}  {r.ratio:>5.2f}  {products * 1e3:>11.0f}"
+                f"  {r.ratio_to_both:>9.2f}  {len(r.rounds):>6}{whole if r is measured.results[0] else ''}",
                 flush=True,
             )
     return found
@@ -266,7 +281,7 @@ def print_bounds(measured: list[tuple[Case, Measured]]) -> None:
             f"{case.method} {r.phases} {case.resolution} px": r
             for case, found in measured
             for r in found.results
-            if (r.phases == "ordinary") == (kind == "ordinary") and r.calls
+            if r.kind == kind and r.calls
         }
         for what, ratio_of in (("bare convolutions", "ratio"), ("convolutions and matrix products", "ratio_to_both")):
             ratios = {name: getattr(row, ratio_of) for name, row in rows.items()}

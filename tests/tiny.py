@@ -51,6 +51,7 @@ TINY = (
     "scale.channels={4: 6, 8: 4}",
     "scale.style_dim=6",
     "scale.mapping_depth=2",
+    "scale.beta_kimg=0.016",
     "scale.stats_kimg=0.016",
     "scale.checkpoint_kimg=0.024",
     "scale.grid_kimg=0.1",
@@ -68,11 +69,11 @@ def compose_tiny(*overrides: str) -> DictConfig:
     return compose_train(*TINY, *overrides)
 
 
-def start_training(*args: str) -> subprocess.Popen[str]:
-    """Starts ``python -m aestyle.train`` in a process group of its own."""
+def start_training(*args: str, under: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Starts ``python -m aestyle.train`` in a process group of its own, ``under`` another module, as torchrun's."""
     inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # a test's own logger
     return subprocess.Popen(
-        [sys.executable, "-m", "aestyle.train", *args],
+        [sys.executable, *under, "-m", "aestyle.train", *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,16 @@ class SafeCheckpointIO(CheckpointIO):
 
     Lightning's own saving stages in the system's temporary folder; where that is another file system, the final move
     is a copy, and a kill in the middle destroys the only checkpoint.
+
+    Args:
+        keep: how many of the last checkpoints stay: ``last.ckpt``, ``previous.ckpt``, ``previous-2.ckpt``, ...
     """
 
+    def __init__(self, keep: int = 2) -> None:
+        self.keep = keep
+
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Replaces ``path`` by ``checkpoint``; a ``last.ckpt`` that was there becomes ``previous.ckpt``.
+        """Replaces ``path`` by ``checkpoint``; a ``last.ckpt`` that was there becomes ``previous.ckpt``, and so on.
 
         Raises:
             UserError: it could not be written; what was there still is.
@@ -46,8 +53,8 @@ class SafeCheckpointIO(CheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             torch.load(temporary, map_location="cpu", weights_only=True, mmap=True)  # refuses what could not be loaded
-            if path.name == LAST and path.exists():
-                _link(path, path.with_name(PREVIOUS))
+            if path.name == LAST:
+                self._move_back(path)
             os.replace(temporary, path)  # noqa: PTH105 (the atomic call, by its name)
             _sync_folder(path.parent)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
@@ -65,6 +72,16 @@ class SafeCheckpointIO(CheckpointIO):
         finally:
             temporary.unlink(missing_ok=True)
 
+    def _move_back(self, path: Path) -> None:
+        """Gives each checkpoint that is there the name of the one before it; ``path`` stays as well."""
+        for left in path.parent.glob("previous*.ckpt"):
+            if _age(left) >= self.keep:
+                left.unlink()
+        names = [path, *(path.with_name(_before(age)) for age in range(1, self.keep))]
+        for newer, older in reversed(list(pairwise(names))):
+            if newer.exists():
+                _link(newer, older)
+
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
@@ -74,6 +91,17 @@ class SafeCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Deletes a checkpoint if it is there."""
         Path(path).unlink(missing_ok=True)
+
+
+def _before(age: int) -> str:
+    """The name of the checkpoint so many saves before the last one."""
+    return PREVIOUS if age == 1 else f"previous-{age}.ckpt"
+
+
+def _age(path: Path) -> int:
+    """How many saves before the last one this was; 1 for other names."""
+    number = path.stem.removeprefix("previous-")
+    return int(number) if number.isdecimal() else 1
 
 
 def _link(source: Path, target: Path) -> None:
@@ -157,12 +185,14 @@ def identity(path: Path) -> str:
 def latest_checkpoint(run_dir: Path) -> Path | None:
     """The newest checkpoint of a run folder that can be read; None if it has none.
 
-    A broken ``last.ckpt`` (a disk gone bad: a kill does not leave one) is passed over for ``previous.ckpt``.
+    A broken ``last.ckpt`` (a disk gone bad: a kill does not leave one) is passed over for ``previous.ckpt``, and so on.
 
     Raises:
         UserError: there are checkpoints, and none can be read.
     """
-    candidates = [path for name in (LAST, PREVIOUS) if (path := run_dir / "checkpoints" / name).exists()]
+    folder = run_dir / "checkpoints"
+    candidates = [folder / LAST] if (folder / LAST).exists() else []
+    candidates += sorted(folder.glob("previous*.ckpt"), key=_age)
     problem: UserError | None = None
     for path in candidates:
         try:

@@ -21,6 +21,15 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def agree_on_highest(number: int, device: torch.device) -> int:
+    """The highest of the numbers that the processes bring."""
+    if world_size() == 1:
+        return number
+    highest = torch.tensor(number, device=device)
+    dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+    return int(highest)
+
+
 class _AllReduceSum(torch.autograd.Function):
     """Sum over processes whose gradient is summed over processes too."""
 

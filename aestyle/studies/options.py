@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import multiprocessing
 import os
 import types
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ LEAST = {
     "method.r1.every": 1,
     "method.path_length.every": 1,
     "callbacks.grids.images": 2,
+    "callbacks.checkpoints.keep": 1,
 }
 """The least value of whole numbers."""
 
@@ -89,8 +91,12 @@ def _refuse_bad_launch(cfg: DictConfig) -> None:
         raise UserError(
             "sweep=optuna goes by a metric: give metrics=[rec_mse] evaluate.every_kimg=<interval> evaluate.best=rec_mse"
         )
-    if cfg.trainer.devices != 1 and (searched or os.environ.get("SUBMITIT_EXECUTOR") == "local"):
-        name = "sweep=optuna" if searched else "launcher=submitit_local"
+    single = {
+        "sweep=optuna": searched,
+        "launcher=submitit_local": os.environ.get("SUBMITIT_EXECUTOR") == "local",
+        "launcher=joblib": multiprocessing.current_process().name.startswith("LokyProcess"),
+    }
+    for name in (name for name, holds in single.items() if holds and cfg.trainer.devices != 1):
         raise UserError(f"{name} runs trainings of one process: take trainer=cpu or trainer=gpu")
 
 

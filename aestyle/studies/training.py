@@ -62,6 +62,8 @@ def _train(cfg: DictConfig, run_dir: Path, ending: Ending) -> PhasedModule | Non
     if checkpoint:
         say(f"going on from {checkpoint} at {done:g} kimg")
     method, data, trainer = build(cfg, run_dir)
+    if (devices := trainer.world_size) > 1:
+        say("; ".join(f"{n} images a batch: {n // devices} on each of {devices} devices" for n in _sizes(method, cfg)))
     if not checkpoint:
         initialise(method, cfg)
     if trainer.is_global_zero:
@@ -122,7 +124,7 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
         _convert_="all",
     )
     trainer.precision_plugin.convert_module(method)  # Lightning does so behind loading, when digits are lost already
-    for size in method.batch_sizes(cfg.batch_size).values():
+    for size in _sizes(method, cfg):
         if size % trainer.world_size:
             above = -(-size // trainer.world_size) * trainer.world_size
             raise UserError(
@@ -132,6 +134,11 @@ def build(cfg: DictConfig, run_dir: Path) -> tuple[PhasedModule, pl.LightningDat
         if isinstance(logger, WandbLogger):
             logger.log_hyperparams(known_to_wandb(method.config_yaml))
     return method, data, trainer
+
+
+def _sizes(method: PhasedModule, cfg: DictConfig) -> list[int]:
+    """Images an iteration over all devices, as they follow each other in a training."""
+    return list(dict.fromkeys(method.batch_sizes(cfg.batch_size).values()))
 
 
 def known_to_wandb(config_yaml: str) -> dict[str, Any]:

@@ -52,15 +52,35 @@ def test_what_is_saved_comes_back_and_the_one_before_is_kept(tmp_path: Path) -> 
     assert sorted(contents(path.parent)) == [LAST, PREVIOUS]
 
 
-def test_the_one_before_is_kept_where_links_do_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_as_many_as_asked_for_are_kept(links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a file cannot have two names, and where ``keep`` changes between two starts."""
+
     def refuse(self: Path, target: Path) -> None:
         raise OSError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
-    save(tmp_path, 1)
-    path = save(tmp_path, 2)
-    assert [read_checkpoint(path.with_name(name))["weights"][0] for name in (LAST, PREVIOUS)] == [2, 1]
-    assert sorted(contents(path.parent)) == [LAST, PREVIOUS]
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "checkpoints" / LAST
+    names = [LAST, PREVIOUS, "previous-2.ckpt", "previous-3.ckpt"]
+    for number in range(20):
+        keep = random.randint(1, 4) if number > 5 else 3
+        SafeCheckpointIO(keep).save_checkpoint(state(number), path)
+        found = {name: read_checkpoint(path.with_name(name))["weights"][0] for name in contents(path.parent)}
+        available = keep if number == 5 else min(keep, len(found))
+        assert found == {name: number - age for age, name in enumerate(names[:available])}
+    assert latest_checkpoint(tmp_path) == path
+
+
+def test_an_older_one_is_taken_where_the_newer_are_broken(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / LAST
+    for number in range(4):
+        SafeCheckpointIO(4).save_checkpoint(state(number), path)
+    for name in (LAST, PREVIOUS):
+        path.with_name(name).write_bytes(b"")
+    found = latest_checkpoint(tmp_path)
+    assert found is not None
+    assert read_checkpoint(found)["aestyle"]["images_seen"] == 1
 
 
 @pytest.mark.parametrize(
@@ -110,6 +130,12 @@ def test_a_full_disk_ends_the_training_in_one_line(tmp_path: Path, monkeypatch: 
     monkeypatch.undo()
     assert contents(run / "checkpoints") == before
     assert "going on from" in answer("train", *RUN, "kimg=0.008", f"run_dir={run}").out
+
+
+def test_a_folder_that_takes_no_files_is_named() -> None:
+    line = answer("train", *RUN, "run_dir=/sys/aestyle").line  # not even root writes there
+    assert line.startswith("aestyle: /sys/aestyle: ")
+    assert line.endswith("choose another folder\n")
 
 
 def run_child(code: str, *args: str | Path) -> subprocess.Popen[str]:

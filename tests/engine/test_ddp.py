@@ -10,7 +10,7 @@ from aestyle.studies.training import train
 from tests.engine import pair
 from tests.engine.ranks import run_on_two_ranks
 from tests.helpers import FAST, answer, once, run_command
-from tests.tiny import TINY, assert_same_end, checkpoint, compose_tiny, differences, init_options, run_training
+from tests.tiny import TINY, assert_same_end, checkpoint, compose_tiny, differences, init_options, run_training, stats
 
 pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 
@@ -47,6 +47,7 @@ def test_two_processes_equal_one(case: str, ranks: Path, tmp_path: Path) -> None
     train(pair.config(case, ranks), tmp_path)
     assert_equal(tmp_path, ranks / case / "straight")
     assert case == "two_stage" or checkpoint(tmp_path)["state_dict"].get("path_mean", 1) > 0
+    assert not case.startswith("joint_ae") or stats(tmp_path)[-1]["health/beta"] not in (0, 1)
 
 
 @pytest.mark.parametrize("case", pair.OPTIONS)
@@ -76,7 +77,8 @@ def test_the_command_s_two_processes_equal_one(tmp_path: Path) -> None:
     """The same of ``trainer=ddp_cpu``, which starts the second process by itself."""
     options = ("method=joint_ae", "batch_size=16", "kimg=0.08", "trainer.precision=64-true")
     options += ("method.r1.every=2", "method.perceptual=null")
-    run_training(*TINY, *options, "trainer=ddp_cpu", f"run_dir={tmp_path / 'two'}")
+    said = run_training(*TINY, *options, "trainer=ddp_cpu", f"run_dir={tmp_path / 'two'}")
+    assert "16 images a batch: 8 on each of 2 devices" in said
     train(compose_tiny(*options), tmp_path / "one")
     assert_equal(tmp_path / "one", tmp_path / "two")
 
@@ -94,3 +96,10 @@ def test_a_crash_of_two_processes_is_replayed_by_one(tmp_path: Path) -> None:
     assert again.code == 0, again
     assert "not reproduced" not in again.out
     assert again.out.count(bundle["trouble"]["parameter"].split(".")[0]) >= 2
+
+
+def test_no_process_waits_for_one_that_could_not_save(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").touch()  # where there should be a folder
+    done = run_command("train", *FAST, "method=stylegan2", "trainer=ddp_cpu", f"run_dir={tmp_path}")
+    assert done.code == 2, done
+    assert done.line == f"aestyle: {tmp_path / 'checkpoints'}: File exists; free space or choose another folder"

@@ -1,5 +1,6 @@
 """Queues and sweeps: what a cluster does to a training, and what becomes of many at a time."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ from aestyle.studies.queueing import requeued
 from aestyle.studies.runs import find_runs
 from aestyle.studies.training import train
 from tests.helpers import FAST, ROOT, answer, compose_train
+from tests.studies.test_summary import Page
 from tests.tiny import TINY, assert_same_end, compose_tiny, run_training, start_training, wait_until_trained
 
 SLURM = {f"SLURM_{name}": "0" for name in ("PROCID", "LOCALID", "NODEID")} | {
@@ -57,6 +59,29 @@ def test_slurm_gets_the_job_back_once_and_it_ends_as_if_undisturbed(tmp_path: Pa
     assert ids == {(stopped / "wandb_id.txt").read_text()}
 
 
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_torchrun_s_processes_are_signalled_and_go_on_bitwise(tmp_path: Path, scontrol: Path) -> None:
+    """In a batch job of one task, which is how torchrun is started; it does not pass the signal on."""
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    args = [*TINY, "method=joint_ae", "kimg=0.32", "trainer=ddp_cpu"]
+    run_training(*args, f"run_dir={straight}")
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    process = start_training(*args, f"run_dir={stopped}", under=torchrun)
+    wait_until_trained(stopped, process, 5)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
+    os.kill(int(random.choice(children.split())), signal.SIGUSR1)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    assert scontrol.read_text() == "requeue 4711\n"
+    process = start_training(*args, f"run_dir={stopped}", under=torchrun)
+    output = process.communicate(timeout=180)[0]
+    assert process.returncode == 0, output
+    assert output.count("going on from") == 1
+    assert_same_end(straight, stopped)
+
+
 def test_an_array_job_is_named_by_its_task_and_a_refusal_is_told(
     scontrol: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +111,12 @@ def outcomes() -> Counter[str]:
     return Counter(str(run.note.outcome) for run in find_runs("runs"))
 
 
+def shown_states() -> Counter[str]:
+    """What the sweep's page says of its runs."""
+    assert "6 runs are in runs/report.html" in answer("report", "sweep=runs").out
+    return Counter(row["state"] for row in Page(Path("runs/report.html")).table.values())
+
+
 def trained_by(run: Path, sweep: subprocess.Popen[str]) -> int:
     """The process that trains there, once it has begun; six at a time take long to start."""
     deadline = time.monotonic() + 600
@@ -100,7 +131,8 @@ def trained_by(run: Path, sweep: subprocess.Popen[str]) -> int:
 def test_a_sweep_of_which_one_fails_and_one_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
     monkeypatch.chdir(tmp_path)
-    failing, killed, preempted = (run_dir(seed) for seed in random.sample(range(6), 3))
+    seeds = random.sample(range(6), 3)
+    failing, killed, preempted = map(run_dir, seeds)
     failing.mkdir(parents=True)
     (failing / "samples").touch()  # where there should be a folder
     process = subprocess.Popen(
@@ -117,14 +149,16 @@ def test_a_sweep_of_which_one_fails_and_one_is_killed(tmp_path: Path, monkeypatc
     assert "a job was killed; the same command completes what is missing" in output
     assert "Traceback" not in output
     assert outcomes() == {"finished": 4, "failed": 1, "killed": 1}
+    assert shown_states() == {"finished": 4, "failed": 1, "killed": 1}
     (failing / "samples").unlink()
     again = answer("train", *SWEEP)
     assert again.code == 0, again
     assert again.out.count("is finished (0.4 of 0.4 kimg)") == 4
     assert again.out.count("going on from") in (0, 1)  # the killed one, if it had a checkpoint
-    assert outcomes() == {"finished": 6}
-    report = answer("report", "sweep=runs")
-    assert "6 runs are in runs/report.html" in report.out
+    assert outcomes() == shown_states() == {"finished": 6}
+    straight = tmp_path / "straight"
+    train(compose_tiny("method=stylegan2", f"seed={seeds[1]}", "kimg=0.4", "dataset.num_workers=0"), straight)
+    assert_same_end(straight, killed)
 
 
 def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +175,10 @@ def test_a_search_needs_a_metric_and_a_launcher_one_process(monkeypatch: pytest.
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "local")
     line = answer("train", *FAST, "trainer=ddp_cpu", f"run_dir={tmp_path}").line
     assert "launcher=submitit_local runs trainings of one process" in line
+    monkeypatch.delenv("SUBMITIT_EXECUTOR")
+    monkeypatch.setattr(multiprocessing.current_process(), "name", "LokyProcess-1")  # as in joblib's workers
+    line = answer("train", *FAST, "trainer=ddp_cpu", f"run_dir={tmp_path}").line
+    assert "launcher=joblib runs trainings of one process" in line
 
 
 def test_one_folder_for_a_whole_search_is_refused() -> None:
