@@ -102,4 +102,4 @@ def test_no_process_waits_for_one_that_could_not_save(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").touch()  # where there should be a folder
     done = run_command("train", *FAST, "method=stylegan2", "trainer=ddp_cpu", f"run_dir={tmp_path}")
     assert done.code == 2, done
-    assert done.line == f"aestyle: {tmp_path / 'checkpoints'}: File exists; free space or choose another folder"
+    assert done.line == f"aestyle: {tmp_path / 'checkpoints'}: File exists; free space or choose another folder\n"

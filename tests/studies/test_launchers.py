@@ -64,10 +64,16 @@ def test_slurm_gets_the_job_back_once_and_it_ends_as_if_undisturbed(tmp_path: Pa
 def test_torchrun_s_processes_are_signalled_and_go_on_bitwise(tmp_path: Path, scontrol: Path) -> None:
     """In a batch job of one task, which is how torchrun is started; it does not pass the signal on."""
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    args = [*TINY, "method=joint_ae", "kimg=0.32", "trainer=ddp_cpu"]
-    run_training(*args, f"run_dir={straight}")
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    process = start_training(*args, f"run_dir={stopped}", under=torchrun)
+
+    def start(run: Path) -> subprocess.Popen[str]:
+        torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+        options = ("method=joint_ae", "kimg=0.32", "trainer=ddp_cpu", f"run_dir={run}")
+        return start_training(*TINY, *options, under=torchrun)
+
+    process = start(straight)
+    output = process.communicate(timeout=180)[0]
+    assert process.returncode == 0, output
+    process = start(stopped)
     wait_until_trained(stopped, process, 5)
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
     os.kill(int(random.choice(children.split())), signal.SIGUSR1)
@@ -75,7 +81,7 @@ def test_torchrun_s_processes_are_signalled_and_go_on_bitwise(tmp_path: Path, sc
     assert process.returncode == 0, output
     assert "Traceback" not in output
     assert scontrol.read_text() == "requeue 4711\n"
-    process = start_training(*args, f"run_dir={stopped}", under=torchrun)
+    process = start(stopped)
     output = process.communicate(timeout=180)[0]
     assert process.returncode == 0, output
     assert output.count("going on from") == 1
