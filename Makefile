@@ -40,7 +40,7 @@ format: install ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install ## every measurement of speed and memory, into docs/benchmarks.md (about an hour of a machine that does nothing else)
+bench: install ## every measurement of speed and memory, into docs/benchmarks.md (an hour and a half of a machine that does nothing else)
 	$(PY) -m benchmarks
 
 clean: ## remove caches and build products (runs/ stays)
