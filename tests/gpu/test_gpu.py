@@ -141,7 +141,7 @@ def test_compiled_passes_equal_eager_ones() -> None:
         compiled = derivatives(method, DEVICE, torch.float32)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     for a, b in zip(eager, compiled, strict=True):
-        torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5 * max(1.0, float(a.abs().max())))
+        torch.testing.assert_close(b, a, rtol=1e-5, atol=1e-5 * max(1.0, float(a.abs().max())))
 
 
 @only_on_gpu
