@@ -74,8 +74,8 @@ class SafeCheckpointIO(CheckpointIO):
 
     def _move_back(self, path: Path) -> None:
         """Gives each checkpoint that is there the name of the one before it; ``path`` stays as well."""
-        for left in path.parent.glob("previous*.ckpt"):
-            if _age(left) >= self.keep:
+        for age, left in _earlier(path.parent).items():
+            if age >= self.keep:
                 left.unlink()
         names = [path, *(path.with_name(_before(age)) for age in range(1, self.keep))]
         for newer, older in reversed(list(pairwise(names))):
@@ -98,10 +98,10 @@ def _before(age: int) -> str:
     return PREVIOUS if age == 1 else f"previous-{age}.ckpt"
 
 
-def _age(path: Path) -> int:
-    """How many saves before the last one this was; 1 for other names."""
-    number = path.stem.removeprefix("previous-")
-    return int(number) if number.isdecimal() else 1
+def _earlier(folder: Path) -> dict[int, Path]:
+    """The checkpoints that are there beside the last one, by how many saves before it they were, the newest first."""
+    named = ((re.fullmatch(r"previous(?:-(\d+))?\.ckpt", path.name), path) for path in folder.glob("*.ckpt"))
+    return dict(sorted((int(match[1] or 1), path) for match, path in named if match))
 
 
 def _link(source: Path, target: Path) -> None:
@@ -192,7 +192,7 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
     """
     folder = run_dir / "checkpoints"
     candidates = [folder / LAST] if (folder / LAST).exists() else []
-    candidates += sorted(folder.glob("previous*.ckpt"), key=_age)
+    candidates += _earlier(folder).values()
     problem: UserError | None = None
     for path in candidates:
         try:

@@ -63,13 +63,18 @@ def test_as_many_as_asked_for_are_kept(links: bool, tmp_path: Path, monkeypatch:
         monkeypatch.setattr(Path, "hardlink_to", refuse)
     path = tmp_path / "checkpoints" / LAST
     names = [LAST, PREVIOUS, "previous-2.ckpt", "previous-3.ckpt"]
+    own = path.with_name("previous_good.ckpt")  # a copy by the user's own hand
+    own.parent.mkdir()
+    own.touch()
     for number in range(20):
         keep = random.randint(1, 4) if number > 5 else 3
         SafeCheckpointIO(keep).save_checkpoint(state(number), path)
-        found = {name: read_checkpoint(path.with_name(name))["weights"][0] for name in contents(path.parent)}
+        left = contents(path.parent).keys() - {own.name}
+        found = {name: read_checkpoint(path.with_name(name))["weights"][0] for name in left}
         available = keep if number == 5 else min(keep, len(found))
         assert found == {name: number - age for age, name in enumerate(names[:available])}
     assert latest_checkpoint(tmp_path) == path
+    assert own.exists()
 
 
 def test_an_older_one_is_taken_where_the_newer_are_broken(tmp_path: Path) -> None:
