@@ -4,9 +4,9 @@ Each row is a process of its own, so that its threads and what it compiled are i
 regularisers, which are computed in float32 and are not compiled, are left out. Compiling happens before the clock runs.
 ``gain`` is over 32-true with as many threads. Without a C++ compiler there are no compiled rows.
 
-Defaults go by this table: all cores, channels_last, nothing compiled. bf16-mixed gains where AVX512 or AMX computes in
-it, and is left to the user all the same: every recorded figure is in 32 bits, and ``experiments/precision`` has seen
-trainings of 2 kimg only.
+Defaults go by this table: all cores, channels_last, nothing compiled. bf16-mixed gains on this
+machine and is left to the user all the same: every recorded figure is in 32 bits, and ``experiments/precision`` has
+seen trainings of 2 kimg only.
 
 Run as ``python -m benchmarks.precision``.
 """

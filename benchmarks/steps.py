@@ -91,8 +91,10 @@ class Result:
         """Whether it is clear, by two standard errors of the median, on which side of its bound the row lies."""
         if len(self.rounds) < ROUNDS:
             return False
+        if not self.calls:  # there is no bound
+            return True
         error = 1.25 * statistics.stdev(self._ratios()) / math.sqrt(len(self.rounds))
-        return not self.calls or abs(self.ratio_to_both - MOST[self.kind]) > 2 * error
+        return abs(self.ratio_to_both - MOST[self.kind]) > 2 * error
 
     @property
     def kind(self) -> str:

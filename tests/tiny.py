@@ -82,9 +82,9 @@ def start_training(*args: str, under: Sequence[str] = ()) -> subprocess.Popen[st
     )
 
 
-def run_training(*args: str, timeout: float = 180) -> str:
-    """Runs ``python -m aestyle.train`` to its end and gives back what it printed."""
-    process = start_training(*args)
+def run_training(*args: str, timeout: float = 180, under: Sequence[str] = ()) -> str:
+    """Runs ``python -m aestyle.train``, as :func:`start_training` does, to its end; gives back what it printed."""
+    process = start_training(*args, under=under)
     output: str = process.communicate(timeout=timeout)[0]
     assert process.returncode == 0, output
     return output

@@ -7,7 +7,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ class SafeCheckpointIO(CheckpointIO):
                 os.fsync(file.fileno())
             torch.load(temporary, map_location="cpu", weights_only=True, mmap=True)  # refuses what could not be loaded
             if path.name == LAST:
-                self._move_back(path)
+                self._move_back(path.parent)
             os.replace(temporary, path)  # noqa: PTH105 (the atomic call, by its name)
             _sync_folder(path.parent)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
@@ -72,15 +71,13 @@ class SafeCheckpointIO(CheckpointIO):
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _move_back(self, path: Path) -> None:
-        """Gives each checkpoint that is there the name of the one before it; ``path`` stays as well."""
-        for age, left in _earlier(path.parent).items():
+    def _move_back(self, folder: Path) -> None:
+        """Gives each checkpoint the name of the one before it, the last one its second name."""
+        for age, path in reversed(_kept(folder).items()):
             if age >= self.keep:
-                left.unlink()
-        names = [path, *(path.with_name(_before(age)) for age in range(1, self.keep))]
-        for newer, older in reversed(list(pairwise(names))):
-            if newer.exists():
-                _link(newer, older)
+                path.unlink()
+            elif age + 1 < self.keep:
+                _link(path, folder / (f"previous-{age + 1}.ckpt" if age else PREVIOUS))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
@@ -93,15 +90,11 @@ class SafeCheckpointIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def _before(age: int) -> str:
-    """The name of the checkpoint so many saves before the last one."""
-    return PREVIOUS if age == 1 else f"previous-{age}.ckpt"
-
-
-def _earlier(folder: Path) -> dict[int, Path]:
-    """The checkpoints that are there beside the last one, by how many saves before it they were, the newest first."""
-    named = ((re.fullmatch(r"previous(?:-(\d+))?\.ckpt", path.name), path) for path in folder.glob("*.ckpt"))
-    return dict(sorted((int(match[1] or 1), path) for match, path in named if match))
+def _kept(folder: Path) -> dict[int, Path]:
+    """The last checkpoints that are there, by how many saves came behind them: the newest first."""
+    numbered = ((re.fullmatch(r"previous-([2-9]|[1-9]\d+)\.ckpt", path.name), path) for path in folder.glob("*.ckpt"))
+    named = {0: folder / LAST, 1: folder / PREVIOUS, **{int(match[1]): path for match, path in numbered if match}}
+    return {age: named[age] for age in sorted(named) if named[age].exists()}
 
 
 def _link(source: Path, target: Path) -> None:
@@ -190,11 +183,8 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
     Raises:
         UserError: there are checkpoints, and none can be read.
     """
-    folder = run_dir / "checkpoints"
-    candidates = [folder / LAST] if (folder / LAST).exists() else []
-    candidates += _earlier(folder).values()
     problem: UserError | None = None
-    for path in candidates:
+    for path in _kept(run_dir / "checkpoints").values():
         try:
             read_checkpoint(path, mmap=True)
         except UserError as error:

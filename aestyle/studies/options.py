@@ -96,8 +96,9 @@ def _refuse_bad_launch(cfg: DictConfig) -> None:
         "launcher=submitit_local": os.environ.get("SUBMITIT_EXECUTOR") == "local",
         "launcher=joblib": multiprocessing.current_process().name.startswith("LokyProcess"),
     }
-    for name in (name for name, holds in single.items() if holds and cfg.trainer.devices != 1):
-        raise UserError(f"{name} runs trainings of one process: take trainer=cpu or trainer=gpu")
+    for name, holds in single.items():
+        if holds and cfg.trainer.devices != 1:
+            raise UserError(f"{name} runs trainings of one process: take trainer=cpu or trainer=gpu")
 
 
 def _refuse_bad_starts(cfg: DictConfig) -> None:

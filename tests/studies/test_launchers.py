@@ -64,16 +64,10 @@ def test_slurm_gets_the_job_back_once_and_it_ends_as_if_undisturbed(tmp_path: Pa
 def test_torchrun_s_processes_are_signalled_and_go_on_bitwise(tmp_path: Path, scontrol: Path) -> None:
     """In a batch job of one task, which is how torchrun is started; it does not pass the signal on."""
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-
-    def start(run: Path) -> subprocess.Popen[str]:
-        torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-        options = ("method=joint_ae", "kimg=0.32", "trainer=ddp_cpu", f"run_dir={run}")
-        return start_training(*TINY, *options, under=torchrun)
-
-    process = start(straight)
-    output = process.communicate(timeout=180)[0]
-    assert process.returncode == 0, output
-    process = start(stopped)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    args = (*TINY, "method=joint_ae", "kimg=0.32", "trainer=ddp_cpu")
+    run_training(*args, f"run_dir={straight}", under=torchrun)
+    process = start_training(*args, f"run_dir={stopped}", under=torchrun)
     wait_until_trained(stopped, process, 5)
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
     os.kill(int(random.choice(children.split())), signal.SIGUSR1)
@@ -81,10 +75,7 @@ def test_torchrun_s_processes_are_signalled_and_go_on_bitwise(tmp_path: Path, sc
     assert process.returncode == 0, output
     assert "Traceback" not in output
     assert scontrol.read_text() == "requeue 4711\n"
-    process = start(stopped)
-    output = process.communicate(timeout=180)[0]
-    assert process.returncode == 0, output
-    assert output.count("going on from") == 1
+    assert run_training(*args, f"run_dir={stopped}", under=torchrun).count("going on from") == 1
     assert_same_end(straight, stopped)
 
 
@@ -162,9 +153,10 @@ def test_a_sweep_of_which_one_fails_and_one_is_killed(tmp_path: Path, monkeypatc
     assert again.out.count("is finished (0.4 of 0.4 kimg)") == 4
     assert again.out.count("going on from") in (0, 1)  # the killed one, if it had a checkpoint
     assert outcomes() == shown_states() == {"finished": 6}
-    straight = tmp_path / "straight"
-    train(compose_tiny("method=stylegan2", f"seed={seeds[1]}", "kimg=0.4", "dataset.num_workers=0"), straight)
-    assert_same_end(straight, killed)
+    for seed, run in zip(seeds[1:], (killed, preempted), strict=True):
+        straight = tmp_path / f"straight-{seed}"
+        train(compose_tiny("method=stylegan2", f"seed={seed}", "kimg=0.4", "dataset.num_workers=0"), straight)
+        assert_same_end(straight, run)
 
 
 def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
